@@ -1,0 +1,1 @@
+"""What starts the work: flows, deployments and the command line."""

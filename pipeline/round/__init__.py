@@ -1,0 +1,1 @@
+"""The round: discover, acquire, count, record, judge, report; plain functions on top of the house."""
