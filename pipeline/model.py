@@ -329,6 +329,17 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A look that a counter declined to count: the row is `rejected`, never zero."""
+
+    flags: tuple[str, ...]  # canonical order, at least one of severity `reject`
+    detail: str  # one sentence for the analyst
+    method: str
+    method_version: str
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """A stored look with its count and outcome; one row of the series."""
 
