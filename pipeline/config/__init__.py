@@ -1,5 +1,6 @@
 """Configuration: settings, sites and sources from YAML, checked at the door."""
 
+from pipeline.config.load import Configuration, open_configuration
 from pipeline.config.schema import (
     AlarmSettings,
     BandConfig,
@@ -18,6 +19,7 @@ __all__ = [
     "AlarmSettings",
     "BandConfig",
     "CollectionConfig",
+    "Configuration",
     "CountingSettings",
     "MaskConfig",
     "NotifySettings",
@@ -26,4 +28,5 @@ __all__ = [
     "SiteConfig",
     "SourceConfig",
     "ZoneConfig",
+    "open_configuration",
 ]
