@@ -20,7 +20,15 @@ class SourceError(RailwatchError):
 
 
 class ReadError(RailwatchError):
-    """A scene's pixels cannot be read; names item and asset. Becomes a `failed` row, never a zero."""
+    """A scene's pixels cannot be read; names item and asset. Becomes a `failed` row, never a zero.
+
+    `transient` is True when the network or a server was at fault: such a scene is tried again in the next
+    round. A broken file is not, until its catalogue entry changes.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class HostileInputError(ReadError):

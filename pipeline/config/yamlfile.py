@@ -98,7 +98,8 @@ def _collect_lines(path: Path, node: Node, prefix: KeyPath, lines: dict[KeyPath,
 
 def _sentence(path: Path, error: ValidationError, model: type[BaseModel], lines: dict[KeyPath, int]) -> str:
     """Turn the first problem of a validation into one sentence."""
-    problem = error.errors()[0]
+    # An unknown key is named before a missing one: a misspelt key is both, and its own name is the better hint.
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location: KeyPath = tuple(problem["loc"])
     line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), None)
     where = f"{path} line {line}" if line else str(path)
