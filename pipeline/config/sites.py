@@ -7,19 +7,21 @@ import io
 import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
-from shapely import segmentize
+from shapely import segmentize, transform
 from shapely.geometry import LineString, Polygon, box
-from shapely.ops import transform
 
 from pipeline.config.schema import SiteConfig
 from pipeline.config.yamlfile import nearest, read_text
 from pipeline.errors import ConfigError
 from pipeline.model import PublishedCount, Site, Track, Zone
+
+Shape = TypeVar("Shape", Polygon, LineString)
 
 PUBLISHED_COLUMNS = (
     "date_start",
@@ -66,7 +68,7 @@ def build_site(config: SiteConfig, folder: Path) -> Site:
     if not (-180 <= west < east <= 180 and -90 < south < north < 90):
         raise ConfigError(f"{folder / 'site.yaml'}: key 'bbox' must be west, south, east, north in degrees.")
     outline = Polygon(config.area) if config.area else segmentize(box(west, south, east, north), 0.01)
-    area = transform(to_site.transform, outline)
+    area = _project(outline, to_site)
     if not area.is_valid or area.is_empty or not all(abs(v) < 1e8 for v in area.bounds):
         raise ConfigError(f"{folder / 'site.yaml'}: the area is empty, crosses itself or lies outside {config.crs}.")
     if area.area > MAX_AREA_KM2 * 1e6:
@@ -80,7 +82,13 @@ def build_site(config: SiteConfig, folder: Path) -> Site:
         area=area,
         tracks=read_tracks(folder / "tracks.geojson", to_site),
         zones=tuple(
-            Zone(z.kind, transform(to_site.transform, Polygon(z.polygon)), z.name, z.valid_from, z.valid_to)
+            Zone(
+                z.kind,
+                _project(Polygon(z.polygon), to_site),
+                z.name,
+                z.valid_from,
+                z.valid_to,
+            )
             for z in config.zones
         ),
         published=read_published(folder / "published.csv"),
@@ -109,7 +117,8 @@ def read_tracks(path: Path, to_site: Transformer) -> tuple[Track, ...]:
             geometry = feature["geometry"]
             if geometry["type"] != "LineString":
                 raise ConfigError(f"{where}: a {geometry['type']} is no track; use LineString.")
-            line = transform(to_site.transform, LineString([xy[:2] for xy in geometry["coordinates"]]))
+            degrees = LineString([xy[:2] for xy in geometry["coordinates"]])
+            line = _project(degrees, to_site)
         except ValidationError as error:
             problem = error.errors()[0]
             key = str(problem["loc"][-1]) if problem["loc"] else "properties"
@@ -190,6 +199,11 @@ def _day(text: str, *, last: bool) -> date:
         following = date(year + month // 12, month % 12 + 1, 1)
         return date.fromordinal(following.toordinal() - 1)
     return date.fromisoformat(text)
+
+
+def _project(geometry: Shape, to_site: Transformer) -> Shape:
+    """Bring a geometry from WGS 84 into the site's projection."""
+    return transform(geometry, lambda xy: np.column_stack(to_site.transform(xy[:, 0], xy[:, 1])))
 
 
 def _transformer(config: SiteConfig, path: Path) -> Transformer:

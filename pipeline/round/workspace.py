@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pipeline.config import Configuration, Settings, SiteConfig, SourceConfig, open_configuration
 from pipeline.errors import ConfigError, StoreError
@@ -68,36 +67,41 @@ class Workspace:
             raise ConfigError(f"site '{site_name}': none of its sources ({', '.join(names)}) is enabled.")
         return enabled
 
+    @classmethod
+    def open(cls, config_dir: Path, home: Path) -> Workspace:
+        """Open a configuration folder and a home folder, making the latter when it is new.
+
+        Raises
+        ------
+        ConfigError
+            When the configuration is wrong.
+        StoreError
+            When the home folder or the store cannot be opened.
+        """
+        configuration = open_configuration(config_dir)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{home}: the home folder cannot be made ({error.strerror}); choose another --home."
+            ) from error
+        home = home.resolve()
+        archive_root = (home / configuration.settings.archive_dir).resolve()
+        if not archive_root.is_relative_to(home):
+            raise ConfigError(
+                f"{configuration.folder / 'settings.yaml'}: key 'archive_dir' must stay below the home folder {home}."
+            )
+        url = configuration.settings.store_url or f"sqlite:///{home / 'railwatch.sqlite'}"
+        return cls(configuration, home, Store.open(url), Archive(archive_root))
+
     def close(self) -> None:
         """Close the store."""
         self.store.close()
 
+    def __enter__(self) -> Self:
+        """Return the workspace itself."""
+        return self
 
-@contextmanager
-def open_workspace(config_dir: Path, home: Path) -> Iterator[Workspace]:
-    """Open a workspace and close it again.
-
-    Raises
-    ------
-    ConfigError
-        When the configuration is wrong.
-    StoreError
-        When the home folder or the store cannot be opened.
-    """
-    configuration = open_configuration(config_dir)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{home}: the home folder cannot be made ({error.strerror}); choose another --home.") from error
-    home = home.resolve()
-    archive_root = (home / configuration.settings.archive_dir).resolve()
-    if not archive_root.is_relative_to(home):
-        raise ConfigError(
-            f"{configuration.folder / 'settings.yaml'}: key 'archive_dir' must stay below the home folder {home}."
-        )
-    url = configuration.settings.store_url or f"sqlite:///{home / 'railwatch.sqlite'}"
-    store = Store.open(url)
-    try:
-        yield Workspace(configuration, home, store, Archive(archive_root))
-    finally:
-        store.close()
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
