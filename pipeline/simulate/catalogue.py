@@ -53,7 +53,7 @@ def write_acquisition(
     Parameters
     ----------
     folder : Path
-        Of the catalogue; the item goes to `folder / item_id`.
+        Of the catalogue; the item goes to `folder / "items" / item_id`.
     grid : Grid
         Of the 10 m bands, in metres.
     acquisition : Acquisition
@@ -68,7 +68,7 @@ def write_acquisition(
     Path
         Of the item's JSON.
     """
-    target = folder / acquisition.item_id
+    target = folder / "items" / acquisition.item_id
     target.mkdir(parents=True, exist_ok=True)
     assets: dict[str, Any] = {}
     for name, values in bands.items():
@@ -91,9 +91,11 @@ def write_acquisition(
 
 
 def write_catalogue(folder: Path, title: str, item_ids: list[str]) -> Path:
-    """Write the catalogue's root with a link to each item, after all items are written."""
+    """Write the catalogue's root with a link to each item below `folder / "items"`, after all items are written."""
     links: list[dict[str, str]] = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
-    links += [{"rel": "item", "href": f"./{name}/{name}.json", "type": "application/geo+json"} for name in item_ids]
+    links += [
+        {"rel": "item", "href": f"./items/{name}/{name}.json", "type": "application/geo+json"} for name in item_ids
+    ]
     document = {
         "type": "Catalog",
         "id": "railwatch-simulated",
@@ -171,6 +173,6 @@ def _item(grid: Grid, acquisition: Acquisition, assets: dict[str, Any], old_proj
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": [min(xs), min(ys), max(xs), max(ys)],
         "properties": properties,
-        "links": [{"rel": "root", "href": "../catalog.json", "type": "application/json"}],
+        "links": [{"rel": "root", "href": "../../catalog.json", "type": "application/json"}],
         "assets": assets,
     }
