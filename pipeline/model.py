@@ -426,7 +426,7 @@ class Verdict:
     site: str
     subject: Literal["surge", "count"]
     subject_id: str  # surge_id or observation_id
-    decision: Literal["confirm", "reject", "correct", "undo"]
+    decision: Literal["confirm", "reject", "correct", "note", "undo"]  # a note decides nothing; undo takes back one
     by: str
     note: str
     at: datetime
