@@ -158,10 +158,10 @@ class Desk:
         UnsaidError
             When the form does not make a word; nothing is recorded.
         """
-        observation = self.observation(subject_id) if subject == "count" else None
+        cars = marks(self.observation(subject_id), self.data.site, self.frame) if subject == "count" else ()
         with self._writing:
             said = about(self.data.verdicts(), subject, subject_id)
-            decision, note, railcars = _meaning(subject, form, observation)
+            decision, note, railcars = _meaning(subject, form, cars)
             word = speak(
                 said,
                 site=self.data.site.name,
@@ -259,7 +259,7 @@ def _may_undo(said: Sequence[Verdict], meanwhile: Sequence[Verdict]) -> None:
         raise UnsaidError("There is no decision to take back.", 409)
 
 
-def _meaning(subject: Subject, form: WordForm, observation: Observation | None) -> tuple[Decision, str, float | None]:
+def _meaning(subject: Subject, form: WordForm, cars: Sequence[Mark]) -> tuple[Decision, str, float | None]:
     """Return decision, note and corrected number of a form, or say what is missing."""
     note = clean(form.note)
     if form.decision is None:
@@ -278,21 +278,19 @@ def _meaning(subject: Subject, form: WordForm, observation: Observation | None) 
         if form.decision == "reject" and form.reason == "other" and not note:
             raise UnsaidError("Say in the note which other reason it is.")
         return form.decision, note, None
-    if form.decision != "correct" or observation is None:
+    if form.decision != "correct":
         raise UnsaidError("A count is corrected, not confirmed or rejected: give the number that you see.")
-    return _corrected(form, note, observation)
+    return _corrected(form, note, cars)
 
 
-def _corrected(form: WordForm, note: str, observation: Observation) -> tuple[Decision, str, float]:
+def _corrected(form: WordForm, note: str, cars: Sequence[Mark]) -> tuple[Decision, str, float]:
     if form.how == "typed":
         if form.railcars is None:
             raise UnsaidError("Type the number of railcars that you see.")
         return "correct", note, form.railcars
-    listed = len(observation.count.railcar_list) if observation.count is not None else 0
-    on = {index for index in form.car if index < listed}
-    if listed == 0:
+    if not cars:
         raise UnsaidError("This look has no resolved railcars to click on; type a number instead.")
-    struck = [str(i + 1) for i in range(listed) if i not in on]
-    # what was clicked is part of the word: the number alone could not be traced to cars
-    trace = f"[clicked: {listed} listed, struck out {', '.join(struck) or 'none'}, added {form.missed}]"
-    return "correct", f"{note}\n{trace}".strip(), float(len(on) + form.missed)
+    struck = [str(mark.number) for mark in cars if mark.index not in form.car]
+    # what was clicked is part of the word: the number alone could not be traced to railcars
+    trace = f"[clicked: {len(cars)} listed, struck out {', '.join(struck) or 'none'}, added {form.missed}]"
+    return "correct", f"{note}\n{trace}".strip(), float(len(cars) - len(struck) + form.missed)

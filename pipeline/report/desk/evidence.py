@@ -50,8 +50,10 @@ class Mark:
     """One railcar as drawn and as listed."""
 
     index: int  # place in the count's own list
+    number: int  # as the page numbers it: from 1, along each track in turn
     car: Railcar
     points: str
+    track: str  # name of its track
     where: str  # track name and metres along it
 
 
@@ -72,10 +74,11 @@ def marks(observation: Observation | None, site: Site, frame: Frame) -> tuple[Ma
     order = {track.track_id: i for i, track in enumerate(site.tracks)}
     cars = list(enumerate(observation.count.railcar_list))
     cars.sort(key=lambda c: (order.get(c[1].track_id, len(order)), c[1].position_m, c[0]))
-    return tuple(
-        Mark(i, car, frame.points(car.polygon), f"{names.get(car.track_id, car.track_id)}, {car.position_m:.0f} m")
-        for i, car in cars
-    )
+    out = []
+    for number, (index, car) in enumerate(cars, 1):
+        track = names.get(car.track_id, car.track_id)
+        out.append(Mark(index, number, car, frame.points(car.polygon), track, f"{track}, {car.position_m:.0f} m"))
+    return tuple(out)
 
 
 def offered(surge: Surge, observations: Sequence[Observation]) -> tuple[Observation, ...]:

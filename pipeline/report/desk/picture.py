@@ -16,7 +16,7 @@ def stretch_of(look: Look) -> tuple[float, float]:
     """Return the 2 and 98 percent points of a look's visible bands over its usable pixels."""
     stack = _stack(look)
     values = stack[:, look.clear]
-    values = values[np.isfinite(values).nonzero()]
+    values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(values, (2.0, 98.0)))
@@ -30,9 +30,9 @@ def png(look: Look, stretch: tuple[float, float]) -> bytes:
     low, high = stretch
     stack = _stack(look)
     scaled = np.clip((stack - low) / (high - low), 0.0, 1.0)
-    finite = np.isfinite(stack).all(axis=0)
+    finite = np.isfinite(stack).all(axis=0, keepdims=True)
     layers = scaled if scaled.shape[0] == 3 else np.repeat(scaled[:1], 3, axis=0)
-    rgba: NDArray[np.float64] = np.concatenate([np.nan_to_num(layers), finite[None].astype(float)])
+    rgba: NDArray[np.float64] = np.concatenate([np.nan_to_num(layers), np.asarray(finite, dtype=float)])
     out = io.BytesIO()
     imsave(out, np.moveaxis((rgba * 255).round().astype(np.uint8), 0, -1), format="png")
     return out.getvalue()

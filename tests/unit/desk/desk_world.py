@@ -32,8 +32,8 @@ from pipeline.model import (
 
 EAST, NORTH = 633_000.0, 4_697_000.0
 HOSTILE = (
-    '<script>window.pwned=1</script><img src=x onerror="window.pwned=1">\'"&quot;`${1}{{7*7}}\u202eevil\u200f../../etc '
-    + "A" * 10_000
+    '<script>window.pwned=1</script><img src=x onerror="window.pwned=1">\'"&quot;`${1}{{7*7}}'
+    "\u202eevil\u200f../../etc " + "A" * 10_000
 )
 
 
@@ -140,21 +140,35 @@ def a_world(hostile: bool = False) -> MemoryDeskData:
                 (),
                 railcar_list=cars,
             )
+        why = "Only 20 % of the track area was clear." + (HOSTILE if hostile else "")
         observations.append(
             Observation(
-                _id(f"o{i}"), site.name, scene_id, at, "vhr" if fine else "sentinel-2", "S2A", "R103", 1.0 if fine else 10.0,
-                Outcome.REJECTED if count is None else Outcome.FLAGGED if i == 6 else Outcome.COUNTED,
-                0.2 if count is None else 1.0,
-                ("CLOUDY",) if count is None else ("TRACKS_PROVISIONAL",) if i == 6 else (),
-                count.method if count else "occupancy", "1", "d" * 8, ("Only 20 % of the track area was clear." + (HOSTILE if hostile else "")) if count is None else "",
-                count, (scene_id,), "earth-search",
+                observation_id=_id(f"o{i}"),
+                site=site.name,
+                scene_id=scene_id,
+                observed_at=at,
+                sensor="vhr" if fine else "sentinel-2",
+                platform="S2A",
+                orbit="R103",
+                gsd_m=1.0 if fine else 10.0,
+                outcome=Outcome.REJECTED if count is None else Outcome.FLAGGED if i == 6 else Outcome.COUNTED,
+                clear_fraction=0.2 if count is None else 1.0,
+                flags=("CLOUDY",) if count is None else ("TRACKS_PROVISIONAL",) if i == 6 else (),
+                method=count.method if count else "occupancy",
+                method_version="1",
+                config_digest="d" * 8,
+                detail=why if count is None else "",
+                count=count,
+                item_ids=(scene_id,),
+                source="earth-search",
             )
-        )  # fmt: skip
+        )
         looks[scene_id] = a_look(site, scene_id, at, 1.0 if fine else 10.0, cars or some_cars(site, n or 0), i)
     o = observations
     surge = Surge(
-        _id("surge"), site.name, Tier.HIGH, SurgeStatus.CONFIRMED, o[5].observed_at, o[6].observed_at, o[6].observed_at,
-        o[7].observed_at, 73, 6.0, 0.0, 14.0, 12.2, 0.05, None, "", tuple(x.observation_id for x in o[6:9]),
+        _id("surge"), site.name, Tier.HIGH, SurgeStatus.CONFIRMED, o[5].observed_at, o[6].observed_at,
+        o[6].observed_at, o[7].observed_at, 73, 6.0, 0.0, 14.0, 12.2, 0.05, None, "",
+        tuple(x.observation_id for x in o[6:9]),
         "2023-10-06: saw 73 (67–79). Expected 6 (90 %: 0–14). Ratio 12 (8–20)." + (HOSTILE if hostile else ""),
     )  # fmt: skip
     past = Surge(

@@ -49,7 +49,11 @@ export function setUpViewer(root, before) {
   const fit = () => { view = { ...whole }; draw(); };
   const mode = () => modes.find((radio) => radio.checked)?.value ?? "b";
   const present = (which) => {
-    for (const [name, side] of Object.entries(sides)) side?.classList.toggle("away", which !== "both" && name !== which);
+    for (const name of ["a", "b"]) {
+      const away = which !== "both" && name !== which;
+      sides[name]?.classList.toggle("away", away);
+      stage.querySelector(`[data-tag=${name}]`)?.classList.toggle("away", away);
+    }
     for (const [name, side] of Object.entries(sides)) which === "both" ? side?.setAttribute("clip-path", `url(#clip-${name})`) : side?.removeAttribute("clip-path");
   };
   const apply = () => {
