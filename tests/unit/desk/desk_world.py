@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 from shapely.geometry import LineString, Polygon, box
@@ -53,7 +54,7 @@ def the_site(hostile: bool = False) -> Site:
         for i in range(6)
     )
     title = "Tumangang" if not hostile else f"Tumangang {HOSTILE}"
-    return Site("tumangang", title, "EPSG:32652", box(EAST - 200, NORTH - 300, EAST + 1200, NORTH + 300), tracks)
+    return Site("tumangang", title, "EPSG:32652", box(EAST - 100, NORTH - 120, EAST + 1100, NORTH + 160), tracks)
 
 
 def a_look(site: Site, scene_id: str, at: datetime, gsd: float, cars: Sequence[Railcar], seed: int) -> Look:
@@ -117,6 +118,13 @@ class MemoryDeskData:
 
 
 def a_world(hostile: bool = False) -> MemoryDeskData:
+    """Return a fresh record over the same looks."""
+    built = _built(hostile)
+    return replace(built, looks=dict(built.looks), said=[], lock=threading.Lock())
+
+
+@cache
+def _built(hostile: bool) -> MemoryDeskData:
     site = the_site(hostile)
     start = datetime(2023, 9, 1, 2, 20, tzinfo=UTC)
     numbers = [4, 0, 6, 3, None, 5, 48, 73, 66, 12, 4]
