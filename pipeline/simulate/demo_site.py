@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import yaml
 from pyproj import Transformer
-from shapely.geometry import LineString, box
+from shapely.geometry import box
 
-from pipeline.model import Site, Track
+from pipeline.model import Site
+from pipeline.simulate.yard import make_tracks
 
 SITE_NAME = "simulated-yard"
 SOURCE_NAME = "simulated"
@@ -21,23 +21,15 @@ CENTRE = (
 )  # metres: open country south of the real yard, so that nobody mistakes one for the other
 HALF_SIZE = (1100.0, 700.0)  # metres, east and north
 AZIMUTH_DEG = 104.0  # of the tracks, as at Tumangang
-TRACKS, SPACING_M, LENGTH_M = 10, 5.0, 900.0
+TRACKS, LENGTH_M = 10, 900.0
 
 
 def demo_site() -> Site:
     """Return the simulated yard: ten parallel tracks of 900 m in an area of 2.2 km by 1.4 km."""
     x0, y0 = CENTRE
     area = box(x0 - HALF_SIZE[0], y0 - HALF_SIZE[1], x0 + HALF_SIZE[0], y0 + HALF_SIZE[1])
-    return Site(SITE_NAME, "Simulated yard (not a real place)", CRS, area, tuple(map(_track, range(TRACKS))))
-
-
-def _track(index: int) -> Track:
-    azimuth = np.deg2rad(AZIMUTH_DEG)
-    along = np.array([np.sin(azimuth), np.cos(azimuth)])
-    across = np.array([-along[1], along[0]])
-    middle = np.array(CENTRE) + across * (index - (TRACKS - 1) / 2) * SPACING_M
-    ends = [tuple(float(v) for v in middle + along * s) for s in (-LENGTH_M / 2, LENGTH_M / 2)]
-    return Track(f"yard{index + 1:02d}", f"Yard track {index + 1}", LineString(ends), "yard", provisional=False)
+    tracks = make_tracks("parallel", tracks=TRACKS, length_m=LENGTH_M, centre=CENTRE, azimuth_deg=AZIMUTH_DEG)
+    return Site(SITE_NAME, "Simulated yard (not a real place)", CRS, area, tracks)
 
 
 def write_configuration(folder: Path, catalogue: str) -> None:
