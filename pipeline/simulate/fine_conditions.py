@@ -1,0 +1,118 @@
+"""Under which light, weather and sensor a fine scene (0.3 to 5 m) is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Sky = Literal["sun", "overcast", "haze"]
+BandSet = Literal["pan", "rgb", "rgbn"]
+BAND_NAMES: dict[str, tuple[str, ...]] = {
+    "pan": ("pan",),
+    "rgb": ("red", "green", "blue"),
+    "rgbn": ("red", "green", "blue", "nir"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Everything about a fine scene that is neither the yard nor its cars."""
+
+    gsd_m: float = 0.5
+    sun_elevation_deg: float = 40.0
+    sun_azimuth_deg: float = 165.0  # clockwise from north, towards the sun
+    off_nadir_deg: float = 0.0
+    view_azimuth_deg: float = 100.0  # clockwise from north, from the ground towards the sensor
+    sky: Sky = "sun"
+    haze: float = 0.0  # share of path radiance, 0..1
+    snow: float = 0.0  # share of the ground that is covered, 0..1
+    roof_snow: float = 0.0  # mean share of a car's upper side that is covered
+    wet: float = 0.0  # share of the ballast that is wet, in patches
+    contrast: float = 1.0  # of objects and shadows against the ground; 1 is full
+    unseen_colours: bool = False
+    psf_px: float = 0.45  # Gaussian sigma of the point spread, output pixels
+    sharpen: float = 0.0  # strength of the publisher's sharpening
+    noise: float = 0.006  # standard deviation, reflectance
+    jpeg: float = 0.0  # quantisation step of 8x8 cosine blocks, digital numbers of 8 bit; 0 is lossless
+    bands: BandSet = "rgb"
+    bits: Literal[8, 16] = 8
+    gamma: float = 1.0
+    misalignment_m: float = 0.0  # common shift of the site's tracks against the rails
+    track_jitter_m: float = 0.0  # standard deviation of each track's own lateral error
+    rotation_deg: float = 0.0  # of the pixel grid against the site's axes
+    clutter: float = 1.0  # how much stands beside the tracks: platforms, roofs, containers, trucks; 0 is nothing
+    decoys: int = 0  # tracks of the site that lie on rows of trailers, roads or roofs instead of rails
+
+
+def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw conditions as widely as the counter shall know them.
+
+    One scene in five is snowed in, one in five overcast, one in ten hazy; half have weakened contrast; a third
+    have cars of unseen colours; all have shifted tracks.
+    """
+    sky: Sky = "sun"
+    draw = rng.random()
+    if draw < 0.22:
+        sky = "overcast"
+    elif draw < 0.34:
+        sky = "haze"
+    snowed = rng.random() < 0.22
+    contrast = float(rng.uniform(0.25, 1.0)) if rng.random() < 0.5 else 1.0
+    return Conditions(
+        gsd_m=gsd_m,
+        sun_elevation_deg=float(rng.uniform(17.0, 70.0)),
+        sun_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        off_nadir_deg=float(rng.choice([0.0, rng.uniform(0.0, 20.0)])),
+        view_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        sky=sky,
+        haze=float(rng.uniform(0.2, 0.6)) if sky == "haze" else float(rng.uniform(0.0, 0.15)),
+        snow=float(rng.uniform(0.5, 1.0)) if snowed else 0.0,
+        roof_snow=float(rng.choice([0.0, rng.uniform(0.1, 0.9)])) if snowed else 0.0,
+        wet=float(rng.choice([0.0, rng.uniform(0.1, 0.8)])),
+        contrast=contrast,
+        unseen_colours=bool(rng.random() < 0.33),
+        psf_px=float(rng.uniform(0.3, 0.75)),
+        sharpen=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
+        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.015)))),
+        jpeg=float(rng.choice([0.0, 0.0, rng.uniform(2.0, 12.0)])),
+        bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],  # type: ignore[arg-type]
+        bits=8 if rng.random() < 0.6 else 16,
+        gamma=float(rng.uniform(0.6, 1.1)),
+        misalignment_m=float(abs(rng.normal(0.0, 0.6))),
+        track_jitter_m=float(rng.choice([0.0, rng.uniform(0.0, 0.4)])),
+        rotation_deg=float(rng.choice([0.0, rng.uniform(-45.0, 45.0)])),
+        clutter=float(rng.uniform(0.0, 1.0)),
+        decoys=int(rng.choice([0, 0, 1, 2])),
+    )
+
+
+HARD: dict[str, dict[str, object]] = {
+    "plain": {},
+    "snow": {"snow": 0.9, "roof_snow": 0.4},
+    "overcast": {"sky": "overcast"},
+    "half contrast": {"contrast": 0.5},
+    "tracks 1 m off": {"misalignment_m": 1.0},
+    "unseen colours": {"unseen_colours": True},
+}
+
+
+def fair_conditions(rng: np.random.Generator, gsd_m: float, hard: str = "plain") -> Conditions:
+    """Draw ordinary conditions, made hard in one named respect (a key of `HARD`): for figures, not for training."""
+    base = Conditions(
+        gsd_m=gsd_m,
+        sun_elevation_deg=float(rng.uniform(22.0, 65.0)),
+        sun_azimuth_deg=float(rng.uniform(140.0, 200.0)),
+        off_nadir_deg=float(rng.uniform(0.0, 12.0)),
+        view_azimuth_deg=float(rng.choice([100.0, 280.0])),
+        wet=float(rng.choice([0.0, 0.4])),
+        psf_px=float(rng.uniform(0.4, 0.6)),
+        noise=float(rng.uniform(0.003, 0.008)),
+        bands=("pan", "rgb", "rgbn")[int(rng.integers(3))],  # type: ignore[arg-type]
+        bits=8 if rng.random() < 0.5 else 16,
+        misalignment_m=float(rng.uniform(0.0, 0.4)),
+        rotation_deg=float(rng.choice([0.0, 20.0])),
+        clutter=0.6,
+    )
+    return replace(base, **HARD[hard])  # type: ignore[arg-type]
