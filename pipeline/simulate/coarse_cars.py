@@ -1,0 +1,149 @@
+"""Railcars and their shadows as parts of coarse pixels: what share is roof, what share lies in shade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+from scipy.ndimage import gaussian_filter
+from shapely.affinity import translate
+from shapely.geometry import Polygon
+from shapely.ops import unary_union
+
+from pipeline.model import Grid
+from pipeline.simulate.yard import PlacedCar
+
+FINE_M = 1.0  # sampling at which bodies and shadows are drawn before they are averaged into coarse cells
+SUN_MIN_DEG = 8.0  # lower suns are drawn as if they stood here, so that shadows stay finite
+
+# Share of the light that still reaches the ground in the shadow of a car, order of `kinds.BANDS`: sky light, strong
+# in blue and nearly none in the short-wave infrared (order of magnitude; drawn anew for each simulated look).
+SHADE = (0.34, 0.26, 0.20, 0.14, 0.07, 0.05)
+# Modulation at Nyquist of the 10 m bands of Sentinel-2 is 0.15 to 0.30 (Gascon et al. 2017, doi 10.3390/rs9060584):
+# a Gaussian of half a pixel, the detector's aperture included.
+PSF_SIGMA_PX = 0.52
+
+
+@dataclass(frozen=True, eq=False)
+class CarCover:
+    """Shares of each cell of a grid; all shapes (rows, columns) but `paint`."""
+
+    roof: NDArray[np.float32]  # share of the cell under car bodies, 0..1
+    shade: NDArray[np.float32]  # share in shadow and not under a body, 0..1
+    paint: NDArray[
+        np.float32
+    ]  # (6, rows, columns) sum over bodies of share times reflectance, order of `kinds.BANDS`
+
+
+def shadow_vector(height_m: float, sun_elevation_deg: float, sun_azimuth_deg: float) -> tuple[float, float]:
+    """Return (east, north) metres from a top of `height_m` to the end of its shadow on level ground."""
+    length = height_m / np.tan(np.deg2rad(max(sun_elevation_deg, SUN_MIN_DEG)))
+    azimuth = np.deg2rad(sun_azimuth_deg)
+    return float(-length * np.sin(azimuth)), float(-length * np.cos(azimuth))
+
+
+def cast_shadow(footprint: Polygon, height_m: float, sun_elevation_deg: float, sun_azimuth_deg: float) -> Polygon:
+    """Return the ground that an upright convex body shades, its own footprint included, metres."""
+    east, north = shadow_vector(height_m, sun_elevation_deg, sun_azimuth_deg)
+    hull = unary_union([footprint, translate(footprint, east, north)]).convex_hull
+    return hull if isinstance(hull, Polygon) else footprint
+
+
+def cover(
+    cars: Sequence[PlacedCar],
+    grid: Grid,
+    sun_elevation_deg: float,
+    sun_azimuth_deg: float,
+    *,
+    psf_sigma_px: float = 0.0,
+    shift_m: tuple[float, float] = (0.0, 0.0),
+) -> CarCover:
+    """Return how cars and their shadows fill the cells of a grid.
+
+    Parameters
+    ----------
+    cars : sequence of PlacedCar
+    grid : Grid
+        In the cars' CRS; its cells are averages of a raster of 1 m.
+    sun_elevation_deg, sun_azimuth_deg : float
+        Degrees; azimuth clockwise from north.
+    psf_sigma_px : float
+        Gaussian point spread to apply, cells; 0 leaves plain cell averages.
+    shift_m : (float, float)
+        (east, north) metres by which the cars are moved before they are drawn.
+    """
+    empty = np.zeros(grid.shape, dtype=np.float32)
+    paint = np.zeros((6, *grid.shape), dtype=np.float32)
+    if not cars:
+        return CarCover(empty, empty.copy(), paint)
+    dx, dy = shift_m
+    bodies = [translate(car.railcar.polygon, dx, dy) for car in cars]
+    shadows = [
+        cast_shadow(body, car.height_m, sun_elevation_deg, sun_azimuth_deg)
+        for body, car in zip(bodies, cars, strict=True)
+    ]
+    west, south, east, north = unary_union(shadows).bounds
+    col0, row0 = grid.to_pixel(west, north)
+    col1, row1 = grid.to_pixel(east, south)
+    pad = 1 + int(np.ceil(4 * psf_sigma_px))
+    left, top = max(int(np.floor(col0)) - pad, 0), max(int(np.floor(row0)) - pad, 0)
+    right, bottom = min(int(np.ceil(col1)) + pad, grid.width), min(int(np.ceil(row1)) + pad, grid.height)
+    if right <= left or bottom <= top:
+        return CarCover(empty, empty.copy(), paint)
+    step = max(round(grid.gsd_m / FINE_M), 1)
+    x, y = grid.to_xy(left, top)
+    fine = grid.gsd_m / step
+    affine = Affine(fine, 0, float(x), 0, -fine, float(y))
+    rows, cols = (bottom - top) * step, (right - left) * step
+    index = rasterize(
+        [(body, number + 1) for number, body in enumerate(bodies)],
+        out_shape=(rows, cols), transform=affine, fill=0, dtype="int32",
+    )  # fmt: skip
+    dark = rasterize(
+        [(shadow, 1) for shadow in shadows], out_shape=(rows, cols), transform=affine, fill=0, dtype="uint8"
+    )
+    # A roof is as high as its neighbour's, so that shadows fall on the ground between trains, not on roofs.
+    colours = np.vstack([np.zeros(6), [car.colour for car in cars]]).astype(np.float32)
+    window = (slice(top, bottom), slice(left, right))
+    roof, shade = empty, empty.copy()
+    roof[window] = _mean(index > 0, step)
+    shade[window] = _mean((dark > 0) & (index == 0), step)
+    for band in range(6):
+        paint[band][window] = _mean(colours[index, band], step)
+    if psf_sigma_px > 0:
+        roof, shade = gaussian_filter(roof, psf_sigma_px), gaussian_filter(shade, psf_sigma_px)
+        paint = gaussian_filter(paint, (0, psf_sigma_px, psf_sigma_px))
+    return CarCover(roof, shade, paint)
+
+
+def add_cars(
+    ground: NDArray[np.float32], cars: CarCover, bands: Sequence[int], shade: Sequence[float] = SHADE
+) -> NDArray[np.float32]:
+    """Return the ground with cars standing on it.
+
+    Parameters
+    ----------
+    ground : array of shape (bands, rows, columns)
+        Reflectance.
+    cars : CarCover
+        On the same grid.
+    bands : sequence of int
+        Index into `kinds.BANDS` of each band of `ground`.
+    shade : sequence of float
+        Share of light left in shadow, order of `kinds.BANDS`.
+    """
+    out = np.empty_like(ground)
+    for place, band in enumerate(bands):
+        lost = cars.roof + cars.shade * np.float32(1.0 - shade[band])
+        out[place] = ground[place] * (1.0 - lost) + cars.paint[band]
+    return out
+
+
+def _mean(values: NDArray[np.generic], step: int) -> NDArray[np.float32]:
+    rows, cols = values.shape
+    blocks = values.reshape(rows // step, step, cols // step, step)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
