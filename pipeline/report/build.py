@@ -26,7 +26,7 @@ from pipeline.report.headline import SEEN, analyst_line, baseline_by_time, headl
 from pipeline.report.heatmap import LEVELS, UNITS, heat_maps
 
 PICTURE_BYTES = 2_600_000  # all pictures of a page together, about, before base64
-MAX_PIXELS, MIN_PIXELS = 220_000, 24_000  # of one picture
+MAX_PIXELS, MIN_PIXELS = 1_000_000, 24_000  # of one picture
 BYTES_PER_PIXEL = 0.35  # of a JPEG of railway land at quality 82; pictures of 10 m pixels are far below any limit
 KINDS_SHOWN = 12  # newest resolved looks in the table by kind
 
@@ -97,6 +97,7 @@ def render_report(data: ReportData) -> str:
             freshness=freshness(data),
             unusable=list(reversed(unusable)),
             failed_steps=data.ledger.of("failed"),
+            calibration=text.figures(data.calibration),
             flags_seen=reasons(data.observations),
             redo=data.redo or _redo(data),
             words_on_counts=_words_on_counts(data),

@@ -53,15 +53,19 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
     c = colours or LIGHT
     first, last = domain_of(data)
     looks, unseen = series.look_records(data), series.unseen_records(data)
-    published = [p for p in series.published_records(data) if p["t2"] >= first and p["t"] <= last]
+    published = [
+        {**p, "t": max(p["t"], first), "t2": min(p["t2"], last)}
+        for p in series.published_records(data)
+        if p["t2"] >= first and p["t"] <= last
+    ]
     surges, verdicts = series.surge_records(data), series.verdict_records(data)
     top = max([r["hi"] for r in looks] + [p["n"] for p in published] + [20.0]) * 1.08
 
     def rows(records: list[series.Record]) -> alt.Data:
         return alt.Data(values=records)
 
-    x = alt.X("t:T", title=None, scale=alt.Scale(type="utc", domain=[first, last], nice=False))
-    y = alt.Y("n:Q", title="railcars", scale=alt.Scale(domain=[0, round(top, 1)], nice=False))
+    x = alt.X("t:T", title=None, scale=alt.Scale(type="utc", nice=False))
+    y = alt.Y("n:Q", title="railcars", scale=alt.Scale(nice=False))
     tip = [
         alt.Tooltip("t:T", title="seen (UTC)", format="%Y-%m-%d %H:%M", formatType="utc"),
         alt.Tooltip("says:N", title="railcars"),
@@ -85,7 +89,11 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
         zoom="wheel![event.ctrlKey || event.metaKey || event.shiftKey]",
         translate="[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!",
     )
+    # The domains come from two unseen corners and not from the scales: stated domains of many layers are united
+    # with warnings, and the page sets the time shown through the value of `zoom`.
+    corners = [{"t": first, "n": 0}, {"t": last, "n": round(top, 1)}]
     layers = [
+        alt.Chart(rows(corners)).mark_point(opacity=0, clip=True).encode(x=x, y=y),
         alt.Chart(rows(series.gap_records(data)))
         .mark_rect(clip=True, color=c["unseen"], opacity=0.16)
         .encode(x=x, x2="t2:T", tooltip=plain_tip),
@@ -162,13 +170,14 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             ],
         ),
     ]
+    drawn = [layer for layer in layers if layer.data.values]  # an empty layer makes Vega warn of infinite extents
     chart = (
-        alt.layer(*layers)
+        alt.layer(*drawn)
         .resolve_scale(shape="independent")
         .add_params(zoom)
         .properties(width="container", height=HEIGHT, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-        .configure_view(stroke=None)
         .configure(background="transparent", font="system-ui, sans-serif")
+        .configure_view(stroke=None)
         .configure_axis(
             labelColor=c["quiet"],
             titleColor=c["quiet"],
@@ -178,7 +187,7 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             labelFontSize=12,
             titleFontSize=12,
             titleFontWeight="normal",
-        )  # fmt: skip
+        )
     )
     spec: dict[str, Any] = json.loads(json.dumps(chart.to_dict(), allow_nan=False))
     spec.pop("$schema", None)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
 from pipeline.flags import FLAGS
 from pipeline.model import Observation, Outcome
 from pipeline.report.data import ReportData, SourceState
-from pipeline.report.headline import SEEN, stale_days
+from pipeline.report.headline import SEEN, is_off, stale_days
 from pipeline.report.text import is_upper_limit, percent, plural
 
 DAYS = 90
@@ -41,7 +42,7 @@ class Freshness:
     """One source as the table shows it."""
 
     state: SourceState
-    word: Literal["fresh", "stale", "failing", "never seen"]
+    word: Literal["fresh", "stale", "failing", "never seen", "off"]
     age: str
 
 
@@ -86,8 +87,10 @@ def freshness(data: ReportData) -> tuple[Freshness, ...]:
     for state in data.freshness:
         age = stale_days(state.newest_scene_at, data)
         never = state.newest_scene_at is None
-        word: Literal["fresh", "stale", "failing", "never seen"] = (
-            "failing"
+        word: Literal["fresh", "stale", "failing", "never seen", "off"] = (
+            "off"
+            if is_off(state)
+            else "failing"
             if state.problem
             else "never seen"
             if never
@@ -96,7 +99,7 @@ def freshness(data: ReportData) -> tuple[Freshness, ...]:
             else "fresh"
         )
         out.append(Freshness(state, word, "–" if never else plural(max(age, 0), "day")))
-    rank = {"failing": 0, "never seen": 1, "stale": 2, "fresh": 3}
+    rank = {"failing": 0, "never seen": 1, "stale": 2, "fresh": 3, "off": 4}
     return tuple(sorted(out, key=lambda f: (rank[f.word], f.state.source)))
 
 
@@ -110,4 +113,4 @@ def _day(look: Observation) -> date:
 
 def _longest_gap(counted: Sequence[Observation], first: date, last: date) -> int:
     marks = [first - timedelta(days=1), *sorted({_day(o) for o in counted}), last + timedelta(days=1)]
-    return max((b - a).days - 1 for a, b in zip(marks, marks[1:], strict=False))
+    return max((b - a).days - 1 for a, b in pairwise(marks))

@@ -24,7 +24,7 @@ class SourceState:
     title: str = ""
     newest_scene_at: datetime | None = None  # acquisition time of the newest scene it listed, UTC
     checked_at: datetime | None = None  # when it was last searched with success, UTC
-    problem: str = ""  # one sentence when the last search failed, "" otherwise
+    problem: str = ""  # one sentence when the last search failed; begins with "disabled" for one that is off
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ReportData:
     alarms: tuple[Alarm, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     freshness: tuple[SourceState, ...] = ()
-    ledger: Ledger = Ledger()  # of the last round
+    ledger: Ledger = field(default_factory=Ledger)  # of the last round
     next_passes: tuple[NextPass, ...] = ()
     terms: tuple[SourceTerms, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)  # name of a program or method to its version

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.flags import FLAGS
 from pipeline.model import Observation, Outcome, Surge, SurgeStatus
 from pipeline.report.data import ReportData
 from pipeline.report.episode import looks_of, story_of
@@ -90,7 +91,7 @@ def _reservations(surge: Surge, observations: Sequence[Observation]) -> str:
     story = story_of(surge, observations)
     flags = sorted({flag for o in (story.alarm, story.peak) if o is not None for flag in o.flags})
     failed = [o for o in looks_of(surge, observations) if o.outcome is Outcome.FAILED]
-    parts = [short(flag, 40) for flag in flags]
+    parts = [f"{short(flag, 40)}: {FLAGS[flag].meaning}" if flag in FLAGS else short(flag, 40) for flag in flags]
     if failed:
-        parts.append(f"{plural(len(failed), 'look')} could not be read")
-    return ", ".join(parts) + "." if parts else ""
+        parts.append(f"{plural(len(failed), 'look')} of it could not be read.")
+    return " ".join(parts)

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.ops import unary_union
+
 from pipeline.model import Count, Grid, Look, Observation, Site, Surge
 from pipeline.report.data import LookFor
-from pipeline.report.episode import story_of
+from pipeline.report.episode import Story, looks_of, story_of
 from pipeline.report.heatmap import level_of
 from pipeline.report.pictures import (
+    FINE_M,
     Picture,
     Stretch,
     Window,
@@ -26,6 +30,8 @@ from pipeline.report.pictures import (
     window_around_tracks,
 )
 from pipeline.report.text import counted, day, minute, percent, safe_href, short
+
+YARD_M = 8.0  # around the tracks: the ground that a row of cars and its shadow change, metres
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Frame:
     alt: str
     tracks: tuple[TrackMark, ...] = ()
     cars: tuple[CarMark, ...] = ()
+    yard: tuple[str, ...] = ()  # outlines of the ground that the tracks cover, SVG points
     scale_label: str = ""
     scale_percent: float = 0.0  # of the picture's width
     north: float = 0.0  # degrees clockwise from upwards
@@ -63,6 +70,7 @@ class Frame:
     item_ids: tuple[str, ...] = ()
     link: str = ""  # http(s) address of the item, "" when it has none
     note: str = ""
+    fine: bool = False  # photographic: single cars can be told
 
 
 def frames_of(
@@ -101,8 +109,23 @@ def frames_of(
         out.append(
             _frame(title, observation, look, site, window, render(look, window, stretch, max_pixels=max_pixels))
         )
-    out.append(_difference(story.quiet, story.peak, looks, site, max_pixels))
+    out.append(_difference(story.quiet, _risen(surge, story, observations), looks, look_for, site, max_pixels))
     return tuple(out)
+
+
+def _risen(surge: Surge, story: Story, observations: Sequence[Observation]) -> Observation | None:
+    """Return the look to set against the quiet one: the peak, or the fullest look of the quiet one's sensor."""
+    quiet, peak = story.quiet, story.peak
+    if quiet is None or peak is None or (quiet.sensor, quiet.gsd_m) == (peak.sensor, peak.gsd_m):
+        return peak
+    same = [
+        o
+        for o in looks_of(surge, observations)
+        if o.count is not None
+        and o.observed_at >= surge.onset_latest
+        and (o.sensor, o.gsd_m) == (quiet.sensor, quiet.gsd_m)
+    ]
+    return max(same, key=lambda o: o.count.railcars if o.count else 0.0, default=peak)
 
 
 def _frame(title: str, observation: Observation, look: Look, site: Site, window: Window, picture: Picture) -> Frame:
@@ -117,12 +140,14 @@ def _frame(title: str, observation: Observation, look: Look, site: Site, window:
         f"{title}, {day(when)}: {counted(observation)} railcars on {len(site.tracks_on(when))} tracks",
         track_marks(site, observation, look.grid, window),
         car_marks(site, observation.count, look.grid, window),
+        (),
         f"{scale:g} m",
         100.0 * scale / (window.width * look.grid.gsd_m),
         north_deg(look.grid),
         facts_of(observation, look),
         observation.item_ids or tuple(item.item_id for item in look.scene.items),
         link,
+        fine=look.grid.gsd_m < FINE_M,
     )
 
 
@@ -140,11 +165,16 @@ def _without_picture(title: str, observation: Observation) -> Frame:
 
 
 def _difference(
-    quiet: Observation | None, peak: Observation | None, looks: dict[str, Look | None], site: Site, max_pixels: int
+    quiet: Observation | None,
+    peak: Observation | None,
+    looks: dict[str, Look | None],
+    look_for: LookFor,
+    site: Site,
+    max_pixels: int,
 ) -> Frame:
     title = "Difference"
     before = looks.get(quiet.scene_id) if quiet else None
-    after = looks.get(peak.scene_id) if peak else None
+    after = (looks[peak.scene_id] if peak.scene_id in looks else look_for(peak.scene_id)) if peak else None
     if quiet is None or peak is None or before is None or after is None:
         return Frame(title, "", 0, 0, "", note="No difference: one of the two looks has no picture.")
     if not comparable(before, after):
@@ -166,8 +196,9 @@ def _difference(
         window.width,
         window.height,
         f"Change in brightness from {day(quiet.observed_at)} to {day(peak.observed_at)} around the tracks",
-        track_marks(site, None, after.grid, window),
         (),
+        (),
+        yard_outlines(site, after.grid, window),
         f"{scale:g} m",
         100.0 * scale / (window.width * after.grid.gsd_m),
         north_deg(after.grid),
@@ -179,10 +210,21 @@ def _difference(
     )
 
 
-def track_marks(site: Site, observation: Observation | None, grid: Grid, window: Window) -> tuple[TrackMark, ...]:
+def yard_outlines(site: Site, grid: Grid, window: Window) -> tuple[str, ...]:
+    """Return the outlines of the ground within 8 m of a track, so that a difference is framed and not covered."""
+    if not site.tracks:
+        return ()
+    ground = unary_union([track.line for track in site.tracks]).buffer(YARD_M).simplify(1.0)
+    parts = ground.geoms if isinstance(ground, MultiPolygon) else (ground,)
+    return tuple(
+        line_points(list(part.exterior.coords)[:-1], grid, window, 1) for part in parts if isinstance(part, Polygon)
+    )
+
+
+def track_marks(site: Site, observation: Observation, grid: Grid, window: Window) -> tuple[TrackMark, ...]:
     """Return the tracks that exist at a look, each with the share of it that the count sees occupied."""
-    tracks = site.tracks if observation is None else site.tracks_on(observation.observed_at.astimezone(UTC).date())
-    by_track = observation.count.by_track if observation is not None and observation.count is not None else {}
+    tracks = site.tracks_on(observation.observed_at.astimezone(UTC).date())
+    by_track = observation.count.by_track if observation.count is not None else {}
     out = []
     for track in tracks:
         cars = by_track.get(track.track_id)

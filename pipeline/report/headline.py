@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pipeline.model import Baseline, Observation, Outcome, Surge, SurgeStatus, Tier
-from pipeline.report.data import ReportData
+from pipeline.report.data import ReportData, SourceState
 from pipeline.report.text import counted, day, number, plural, short
 
 _TIERS = {Tier.HIGH: 0, Tier.ALERT: 1, Tier.WATCH: 2}
@@ -113,7 +113,8 @@ def _asides(data: ReportData, seen: Sequence[Observation]) -> Sequence[str]:
         out.append(f"{plural(len(rejected), 'open surge was', 'open surges were')} rejected by an analyst.")
     if any("TRACKS_PROVISIONAL" in o.flags for o in seen[-20:]):
         out.append("The track lines are provisional: these counts are not for publication.")
-    stale = [s for s in data.freshness if stale_days(s.newest_scene_at, data) > data.stale_after_days]
+    searched = [s for s in data.freshness if not is_off(s)]
+    stale = [s for s in searched if stale_days(s.newest_scene_at, data) > data.stale_after_days]
     if stale:
         names = ", ".join(short(s.title or s.source, 40) for s in stale)
         out.append(f"No new scene for more than {data.stale_after_days} days from {names}.")
@@ -121,6 +122,11 @@ def _asides(data: ReportData, seen: Sequence[Observation]) -> Sequence[str]:
     if failed:
         out.append(f"{plural(len(failed), 'look')} could not be read: see Failures.")
     return out
+
+
+def is_off(state: SourceState) -> bool:
+    """Tell whether a source is switched off on purpose, which is no failure."""
+    return state.problem.startswith("disabled")
 
 
 def stale_days(newest: datetime | None, data: ReportData) -> int:

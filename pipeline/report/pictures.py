@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.ops import unary_union
 
-from pipeline.model import FloatArray, Grid, Look, Site
+from pipeline.model import BoolArray, FloatArray, Grid, Look, Site
 
 MARGIN_M = 90.0  # around the tracks, metres
 FINE_M = 5.0  # below this sampling a picture is photographic and kept as JPEG, above it every pixel counts: PNG
@@ -130,7 +130,7 @@ def render(look: Look, window: Window, stretch: Stretch | None = None, *, max_pi
         stretch = stretch_of(look, window)
     low, high = np.array(stretch.low)[:, None, None], np.array(stretch.high)[:, None, None]
     scaled = np.clip((stack - low) / (high - low), 0.0, 1.0)
-    known = np.isfinite(stack).all(axis=0)
+    known: BoolArray = np.isfinite(stack.min(axis=0))  # a NaN in any layer makes the minimum NaN
     rgb = np.moveaxis(scaled if scaled.shape[0] == 3 else np.repeat(scaled[:1], 3, axis=0), 0, -1)
     rgb = np.where(known[..., None], np.nan_to_num(rgb), 0.5)
     masked = known & ~look.clear[window.slices]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pipeline.model import Observation, Outcome, PublishedCount, Surge, Verdict
@@ -13,6 +13,7 @@ from pipeline.report.text import counted, day, is_upper_limit, minute, number, s
 
 Record = dict[str, Any]
 UNSEEN_GAP_DAYS = 10  # a longer time without a count is drawn as unseen
+_STATISTICS = {"look": "single look", "sum": "sum over looks"}
 _DECISION_SIGN = {"confirm": "✓", "reject": "✗", "correct": "✎", "note": "…", "undo": "↶"}
 
 
@@ -70,7 +71,7 @@ def gap_records(data: ReportData) -> list[Record]:
     ends = [*seen, datetime.combine(data.generated_for, time.max, tzinfo=UTC)]
     return [
         {"t": ms(a), "t2": ms(b), "says": f"not seen for {(b - a).days} days"}
-        for a, b in zip(ends, ends[1:], strict=False)
+        for a, b in pairwise(ends)
         if b - a > timedelta(days=UNSEEN_GAP_DAYS)
     ]
 
@@ -96,8 +97,8 @@ def alarm_records(data: ReportData) -> list[Record]:
                 "t": ms(alarm.observed_at),
                 "n": round(look.count.railcars, 1) if look is not None and look.count is not None else 0,
                 "tier": alarm.tier.value,
-                "says": f"{alarm.tier.value} alarm, by the {'single look' if alarm.statistic == 'look' else alarm.statistic}"
-                f", ratio {alarm.ratio:.1f}",
+                "says": f"{alarm.tier.value} alarm, by the {_STATISTICS.get(alarm.statistic, alarm.statistic)}, "
+                f"ratio {alarm.ratio:.1f}",
             }
         )
     return out

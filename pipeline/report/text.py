@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
@@ -98,6 +98,29 @@ def safe_href(address: str) -> str:
         return ""
     allowed = parts.scheme.lower() in ("http", "https") and bool(host) and "@" not in parts.netloc
     return address if allowed and " " not in address and "\\" not in address else ""
+
+
+def figures(values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Return named figures as label and text: nested names joined, numbers to three digits, long lists by length."""
+    out: list[tuple[str, str]] = []
+    for name, value in values.items():
+        label = str(name).replace("_", " ")
+        if isinstance(value, Mapping):
+            out += [(f"{label}: {inner}", said) for inner, said in figures(value)]
+        elif isinstance(value, (list, tuple)):
+            few = [_figure(v) for v in value[:8]]
+            out.append(
+                (label, ", ".join(few) + (f" … ({len(value)} in all)" if len(value) > 8 else "") if few else "–")
+            )
+        else:
+            out.append((label, _figure(value)))
+    return tuple(out)
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

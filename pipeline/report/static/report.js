@@ -27,15 +27,7 @@
     const draw = async () => {
       const mine = ++turn;
       const chart = coloured();
-      const walk = (node) => {
-        if (Array.isArray(node)) node.forEach(walk);
-        else if (node && typeof node === "object") {
-          if (node.x && node.x.scale && node.x.scale.type === "utc") node.x.scale.domain = range;
-          walk(node.layer);
-          walk(node.encoding);
-        }
-      };
-      walk(chart.layer);
+      chart.params.find((param) => param.name === "zoom").value = { x: range };
       const options = {
         mode: "vega-lite", ast: true, actions: false, renderer: "canvas",
         tooltip: { theme: dark.matches ? "dark" : "light", maxDepth: 1 },
