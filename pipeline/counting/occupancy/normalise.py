@@ -1,0 +1,152 @@
+"""Brings the looks of a series to one radiometry, by ground off the yard, and says how unlike itself it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+STABLE_SHARE = 0.5  # of the controls: those that change least carry the normalisation
+FACTORS = 3  # temporal patterns of the controls (moisture, leaf, sun) that may explain the yard
+ROUNDS = 3
+MAD_SIGMA = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Normalised:
+    """L looks, the last being the one to be counted."""
+
+    gain: FloatArray  # (L, B) value on the common radiometry = gain × value + offset
+    offset: FloatArray  # (L, B)
+    season: FloatArray  # (L, S) regressors: 1, cos, sin of the year and of the half-year
+    factors: FloatArray  # (L, K) temporal patterns seen off the yard, unit variance over the history
+    unlike: FloatArray  # (L, G) logarithms of residual figures off the yard; larger is less like the past
+    used: FloatArray  # (L,) share of controls that were clear
+
+
+def season_terms(days: FloatArray) -> FloatArray:
+    """Return (L, 5) regressors of the season for days of the year."""
+    angle = 2 * np.pi * np.asarray(days) / 365.25
+    return np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)], axis=1)
+
+
+def normalise(off: FloatArray, ring: NDArray[np.bool_], days: FloatArray, weights: FloatArray) -> Normalised:
+    """Estimate each look's gain and offset and the ground's common patterns from controls.
+
+    Parameters
+    ----------
+    off : array of shape (L, B, M)
+        Reflectance of controls, NaN where hidden.
+    ring : array of shape (M,)
+        True: control near the yard.
+    days : array of shape (L,)
+        Day of the year.
+    weights : array of shape (L,)
+        How much each look may shape the model; the last, the look itself, is given none by the caller.
+    """
+    looks, bands, _ = off.shape
+    seen = np.isfinite(off)
+    values = np.where(seen, off, 0.0)
+    terms = season_terms(days)
+    terms[:, 3:] *= 0.7  # the half-year's terms are held back by the common ridge
+    gain, offset = np.ones((looks, bands)), np.zeros((looks, bands))
+    weight = seen * weights[:, None, None]
+    for _ in range(ROUNDS):
+        flat = values * gain[..., None] + offset[..., None]
+        model = _season_model(flat, weight, terms)
+        residual = np.where(seen, flat - model, 0.0)
+        spread = np.sqrt((weight * residual**2).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)) + 2e-3
+        relative = (spread / (np.abs(model[:-1]).mean(axis=0) + 0.02)).mean(axis=0)
+        stable = relative <= np.quantile(relative, STABLE_SHARE)
+        limit = np.maximum(2.0 * spread, 4e-3)
+        for number in range(looks):
+            for band in range(bands):
+                use = stable & seen[number, band]
+                if use.sum() < 30:
+                    continue
+                a, b = _line(values[number, band, use], model[number, band, use], limit[band, use])
+                gain[number, band], offset[number, band] = a, b
+    flat = values * gain[..., None] + offset[..., None]
+    model = _season_model(flat, weight, terms)
+    residual = np.where(seen, flat - model, 0.0)
+    scale = np.sqrt((weight * residual**2).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)) + 1.5e-3
+    scaled = np.clip(residual / scale, -4, 4)
+    factors = _factors(scaled[:, :, stable], weights)
+    return Normalised(
+        gain, offset, terms, factors, _unlike(residual / scale, seen, ring, gain, offset), seen[:, 0].mean(axis=1)
+    )
+
+
+def _season_model(flat: FloatArray, weight: FloatArray, terms: FloatArray) -> FloatArray:
+    """Fit every control's season by weighted ridge regression and return it for every look, (L, B, M)."""
+    looks, bands, controls = flat.shape
+    size = terms.shape[1]
+    outer = (terms[:, :, None] * terms[:, None, :]).reshape(looks, -1)
+    first = weight[:, 0]  # a pixel is clear in all bands or in none
+    matrix = (first.T @ outer).reshape(controls, size, size) + np.diag([1e-3, 1.0, 1.0, 3.0, 3.0])
+    right = np.einsum("lp,lbm->mpb", terms, flat * weight, optimize=True)
+    coefficients = np.linalg.solve(matrix, right)
+    return np.asarray(np.einsum("lp,mpb->lbm", terms, coefficients, optimize=True))
+
+
+def _line(x: FloatArray, y: FloatArray, limit: FloatArray) -> tuple[float, float]:
+    """Return slope and intercept of y over x, biweight residuals, slope drawn towards 1."""
+    weight = np.ones_like(x)
+    slope, cut = 1.0, float(np.median(y - x))
+    for _ in range(4):
+        r = (y - slope * x - cut) / limit
+        weight = np.where(np.abs(r) < 2.5, (1 - (r / 2.5) ** 2) ** 2, 0.0) / limit**2
+        total = weight.sum()
+        if total <= 0:
+            break
+        mx, my = (weight * x).sum() / total, (weight * y).sum() / total
+        var = (weight * (x - mx) ** 2).sum()
+        prior = 0.05 * total * 0.05**2  # as if the scene held a little contrast of 0.05 with slope 1
+        slope = ((weight * (x - mx) * (y - my)).sum() + prior) / (var + prior)
+        slope = float(np.clip(slope, 0.5, 2.0))
+        cut = float(my - slope * mx)
+    return slope, cut
+
+
+def _factors(scaled: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the leading temporal patterns of controls, (L, K), from the looks that shape the model."""
+    looks = len(weights)
+    flat = scaled.reshape(looks, -1)
+    gram = flat @ flat.T / flat.shape[1]
+    inside = np.flatnonzero(weights > 0)
+    root = np.sqrt(weights[inside])
+    values, vectors = np.linalg.eigh(root[:, None] * gram[np.ix_(inside, inside)] * root[None, :])
+    order = np.argsort(values)[::-1][:FACTORS]
+    count = min(FACTORS, max(len(inside) // 8, 0))
+    out = np.zeros((looks, FACTORS))
+    for place, column in enumerate(order[:count]):
+        pattern = root * vectors[:, column]
+        score = gram[:, inside] @ pattern
+        spread = np.sqrt(np.average(score[inside] ** 2, weights=weights[inside])) + 1e-12
+        sign = 1.0 if score[inside][np.argmax(np.abs(score[inside]))] > 0 else -1.0
+        out[:, place] = np.clip(sign * score / spread, -4, 4)
+    return out
+
+
+def _unlike(
+    scaled: FloatArray, seen: NDArray[np.bool_], ring: NDArray[np.bool_], gain: FloatArray, offset: FloatArray
+) -> FloatArray:
+    """Return (L, 4) logarithms: typical residual, its tail, drift of the ground near the yard, its patchiness."""
+    looks, bands, _ = scaled.shape
+    out = np.zeros((looks, 4))
+    near = ring if ring.any() else np.ones_like(ring)
+    for number in range(looks):
+        ok = seen[number, 0]
+        if ok.sum() < 20:
+            continue
+        size = np.abs(scaled[number][:, ok])
+        close = scaled[number][:, near & ok]
+        drift = np.abs(np.median(close, axis=1)).max() if close.shape[1] >= 10 else 0.0
+        light = np.abs(np.log(np.maximum(gain[number], 1e-3))).max() + 8 * np.abs(offset[number]).max()
+        out[number] = np.log([
+            np.median(size) + 0.2, np.quantile(size, 0.92) + 0.5, drift + 0.4, light + 0.15,
+        ])  # fmt: skip
+    return out
