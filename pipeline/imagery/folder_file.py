@@ -1,0 +1,51 @@
+"""Opens image files of a folder, with plain image drivers only and errors that name the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rasterio
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+
+from pipeline.errors import ReadError
+
+# Named, so that a VRT or a service description with the suffix of an image is not followed to other files or hosts.
+DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".j2k": "JP2OpenJPEG", ".png": "PNG"}
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the libraries' errors into one sentence that names the image."""
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=64, GDAL_PAM_ENABLED=True, CPL_DEBUG=False):
+            yield
+    except (
+        NotGeoreferencedWarning,
+        RasterioIOError,
+        RasterioError,
+        CRSError,
+        OSError,
+        ValueError,
+        MemoryError,
+    ) as error:
+        reason = re.sub(r"\s+", " ", str(error.__cause__ or error).replace(str(path), path.name)).strip().rstrip(".")
+        raise ReadError(f"{path.name}: the image cannot be read ({reason}); replace the file.") from error
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[DatasetReader]:
+    """Open an image with the drivers of plain image files only.
+
+    Raises
+    ------
+    ReadError
+        When it is not a readable GeoTIFF, JPEG2000 or PNG, as its suffix promises.
+    """
+    with reading(path):
+        image = rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
+    with image:
+        yield image
