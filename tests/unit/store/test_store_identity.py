@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from shapely.geometry import LineString, box
-from store_samples import scene, site
+from support.store_samples import scene, site
 
 from pipeline.config import AlarmSettings, CountingSettings, NotifySettings, QualitySettings, Settings
 from pipeline.model import Track, Zone

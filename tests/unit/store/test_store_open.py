@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from store_samples import observation
+from support.store_samples import observation
 
 from pipeline.errors import StoreError
 from pipeline.store import Store, tables

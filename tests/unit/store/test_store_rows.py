@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from store_samples import DAY, alarm, count, observation, surge, verdict
+from support.store_samples import DAY, alarm, count, observation, surge, verdict
 
 from pipeline.errors import StoreError
 from pipeline.model import Ledger, LedgerEntry, Outcome

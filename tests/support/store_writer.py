@@ -1,15 +1,11 @@
-"""Writes rows into a store from a process of its own: `store_writer.py URL FIRST STEP TOTAL`."""
+"""Writes rows into a store from a process of its own: `python -m support.store_writer URL FIRST STEP TOTAL`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "unit" / "store")]
-
-from store_samples import observation
 
 from pipeline.store import Store
+from support.store_samples import observation
 
 
 def main(url: str, first: int, step: int, total: int) -> None:
