@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 from pipeline.report import series
@@ -211,6 +212,7 @@ def _vl_version() -> str:
     return ".".join(str(alt.SCHEMA_VERSION).lstrip("v").split(".")[:2])
 
 
+@cache
 def script() -> str:
     """Return the chart library as one script: Vega, Vega-Lite and Vega-Embed, BSD-3-Clause, from vl-convert."""
     import vl_convert
