@@ -15,13 +15,14 @@ from pipeline.errors import ReadError
 
 # Named, so that a VRT or a service description with the suffix of an image is not followed to other files or hosts.
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".j2k": "JP2OpenJPEG", ".png": "PNG"}
+CACHE_BYTES = 64 * 2**20  # of decoded blocks; bounds the memory of a huge image
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn the libraries' errors into one sentence that names the image."""
     try:
-        with rasterio.Env(GDAL_CACHEMAX=64, GDAL_PAM_ENABLED=True, CPL_DEBUG=False):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
             yield
     except (
         NotGeoreferencedWarning,
