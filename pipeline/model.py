@@ -224,6 +224,16 @@ class Item:
     updated: str = ""  # the catalogue's own time stamp, breaks ties between processings
     offset_applied: bool | None = None  # catalogue's word on whether the offset is already removed
     self_href: str = ""  # the item's own address, for the reader of a report
+    sensor: str = ""  # sentinel-2, landsat, sentinel-1, vhr, tiles; "" is a file of a folder: vhr
+    platform: str = ""  # S2A, L9, S1A, ..., "" when unknown
+    orbit: str = ""  # R103, P114 (Landsat path), "" when unknown
+    gsd_m: float | None = None  # of the source's description of the collection
+    sun_elevation_deg: float | None = None
+    sun_azimuth_deg: float | None = None  # clockwise from north
+    view_azimuth_deg: float | None = None
+    cloud_cover: float | None = None  # of the whole tile, 0..1
+    date_uncertain: bool = False  # True: the time is a range or a release date
+    problem: str = ""  # why this entry cannot be used, one sentence; it is listed and never read
 
     def asset(self, band: str) -> Asset | None:
         """Return the asset of `band`, None when the item has none."""
