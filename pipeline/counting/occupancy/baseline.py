@@ -37,7 +37,7 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
         Regressors.
     ridge : array of shape (P,)
         Penalties.
-    direction : array of shape (B, N)
+    direction : array of shape (B,)
         Weights of bands that make a railcar positive; cars darken, so residuals that are positive in this
         direction are heeded less: a pixel that often bears cars keeps the baseline of its empty days.
     """
@@ -60,7 +60,7 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
         if turn == ROUNDS - 1:
             break
         residual = filled - np.einsum("lp,npb->lbn", design, coefficients, optimize=True)
-        score = np.einsum("bn,lbn->ln", direction, residual, optimize=True)
+        score = np.einsum("b,lbn->ln", direction, residual, optimize=True)
         weight = shown * _asymmetric(score, shown)
     leverage = weight * np.einsum("lp,npq,lq->ln", design, inverse, design, optimize=True)
     fitted = np.einsum("lp,npb->lbn", design, coefficients, optimize=True)

@@ -1,4 +1,4 @@
-"""How the sum of a filter image answers to railcars: known numbers of simulated cars stood into the yard's own looks."""
+"""How a filter image answers to railcars: known numbers of simulated cars stood into the yard's own looks."""
 
 from __future__ import annotations
 
@@ -35,21 +35,31 @@ class Rendered:
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """The answer of the summed filter image to n cars."""
+    """How the sums of a filter image answer to n cars under one sun."""
 
     level: FloatArray  # (G,) railcars, starting with 0
-    mean: FloatArray  # (G,) mean sum, not decreasing
-    per_car: float  # variance of the sum for one more car, cars² (colours and kinds differ)
+    mean: FloatArray  # (G, F) mean rise of each sum, not decreasing
+    zero: FloatArray  # (F,) sums of the emptiest history looks
+    share: FloatArray  # (F,) say of each sum in the number; adds up to 1
+    per_car: float  # variance of the number for one more car, cars² (colours and kinds differ)
     relative: float  # relative standard deviation that does not average out (how rakes lie)
 
-    def railcars(self, total: FloatArray | float) -> FloatArray:
-        """Return the number of cars that gives a sum on average; below zero the first slope goes on."""
-        value = np.asarray(total, dtype=np.float64)
-        inside = np.interp(value, self.mean, self.level)
-        first = self.level[1] / max(self.mean[1], 1e-9)
-        last = (self.level[-1] - self.level[-2]) / max(self.mean[-1] - self.mean[-2], 1e-9)
-        out = np.where(value < 0, value * first, inside)
-        return np.asarray(np.where(value > self.mean[-1], self.level[-1] + (value - self.mean[-1]) * last, out))
+    def railcars(self, sums: FloatArray) -> FloatArray:
+        """Return the numbers of cars (Q,) that give sums (Q, F) on average; below zero the first slope goes on."""
+        rise = np.asarray(sums, dtype=np.float64) - self.zero
+        return np.asarray(_invert(self.level, self.mean, rise) @ self.share)
+
+
+def _invert(level: FloatArray, mean: FloatArray, rise: FloatArray) -> FloatArray:
+    """Return the numbers of cars (Q, F) that each sum alone would give."""
+    out = np.empty_like(rise)
+    for number in range(rise.shape[1]):
+        curve, value = mean[:, number], rise[:, number]
+        first = level[1] / curve[1]
+        last = (level[-1] - level[-2]) / (curve[-1] - curve[-2])
+        inside = np.where(value < 0, value * first, np.interp(value, curve, level))
+        out[:, number] = np.where(value > curve[-1], level[-1] + (value - curve[-1]) * last, inside)
+    return out
 
 
 _rendered: OrderedDict[tuple[str, int, int], tuple[Rendered, ...]] = OrderedDict()
@@ -82,6 +92,11 @@ class _Tracks:
         return 1
 
 
+def sun_cell(sun: tuple[float, float]) -> tuple[int, int]:
+    """Return the cell of suns that share their renderings."""
+    return round(sun[0] / SUN_STEP_DEG), round(sun[1] / AZIMUTH_STEP_DEG)
+
+
 def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float]) -> tuple[Rendered, ...]:
     """Return simulated cars of the known numbers `LEVELS` at the yard's pixels under a sun.
 
@@ -93,7 +108,7 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
     sun : (float, float)
         Elevation and azimuth, degrees; rounded to the middle of a cell, so that looks share renderings.
     """
-    cell = round(sun[0] / SUN_STEP_DEG), round(sun[1] / AZIMUTH_STEP_DEG)
+    cell = sun_cell(sun)
     key = (yard.key, *cell)
     if key not in _rendered:
         made = []
@@ -113,45 +128,36 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
     return _rendered[key]
 
 
-def images_of(
-    cars: Sequence[Rendered], ground: FloatArray, weights: FloatArray, bands: tuple[str, ...]
-) -> tuple[FloatArray, FloatArray]:
-    """Return (numbers of cars (Q,), filter images (Q, N)) that rendered cars add.
-
-    Parameters
-    ----------
-    cars : sequence of Rendered
-    ground : array of shape (B, N)
-        Reflectance of the empty ground.
-    weights : array of shape (B, N)
-        Of the matched filter.
-    bands : tuple of str
-    """
+def changes_of(cars: Sequence[Rendered], ground: FloatArray, bands: tuple[str, ...]) -> FloatArray:
+    """Return the reflectance (Q, B, N) that rendered cars add to the empty ground (B, N)."""
     number = [BAND_INDEX[name] for name in bands]
-    images = [(weights * (one.paint[number] - one.lost[number] * ground)).sum(axis=0) for one in cars]
-    return np.array([one.railcars for one in cars], dtype=np.float64), np.array(images)
+    return np.array([one.paint[number] - one.lost[number] * ground for one in cars])
 
 
-def fit_response(railcars: FloatArray, recovered: FloatArray) -> Response:
+def fit_response(railcars: FloatArray, rise: FloatArray, zero: FloatArray) -> Response:
     """Return the mean answer and its spread from injections.
 
     Parameters
     ----------
     railcars : array of shape (Q,)
         Injected numbers.
-    recovered : array of shape (Q,)
+    rise : array of shape (Q, F)
         What the sums rose by.
+    zero : array of shape (F,)
+        The sums without injection.
     """
     levels = np.unique(railcars)
-    mean = np.array([recovered[railcars == level].mean() for level in levels])
-    mean = np.maximum.accumulate(np.maximum(mean, 0.05 * levels))
-    mean = mean + 1e-6 * np.arange(1, len(mean) + 1)
-    response = Response(np.r_[0.0, levels], np.r_[0.0, mean], 0.0, 0.0)
-    # Spread in cars: variance per_car × n + (relative × n)², by non-negative least squares on relative residuals.
-    back = response.railcars(recovered)
-    ratio = (back / railcars - 1.0) ** 2
-    design = np.stack([1.0 / railcars, np.ones_like(railcars)], axis=1)
-    per_car = float(np.clip((ratio * railcars)[railcars <= 20].mean() if (railcars <= 20).any() else 1.0, 0.05, 6.0))
-    rest = ratio - per_car * design[:, 0]
-    relative = float(np.sqrt(np.clip(rest[railcars >= 40].mean() if (railcars >= 40).any() else 0.01, 0.0, 0.09)))
-    return Response(response.level, response.mean, per_car, relative)
+    mean = np.array([rise[railcars == level].mean(axis=0) for level in levels])
+    step = np.diff(np.r_[0.0, levels])[:, None] * 0.02 * mean[0] / levels[0]
+    rises = np.maximum(np.diff(mean, axis=0, prepend=np.zeros((1, mean.shape[1]))), np.maximum(step, 1e-6))
+    level, curve = np.r_[0.0, levels], np.vstack([np.zeros(mean.shape[1]), np.cumsum(rises, axis=0)])
+    alone = _invert(level, curve, rise)
+    # Each sum's say is the inverse of its squared relative error; a floor keeps few injections from deciding.
+    error = np.mean((alone / railcars[:, None] - 1.0) ** 2, axis=0) + 0.01
+    share = (1 / error) / (1 / error).sum()
+    ratio = (alone @ share / railcars - 1.0) ** 2
+    few, many = railcars <= 20, railcars >= 40
+    per_car = float(np.clip((ratio * railcars)[few].mean(), 0.05, 6.0)) if few.any() else 1.0
+    rest = ratio[many] - per_car / railcars[many]
+    relative = float(np.sqrt(np.clip(rest.mean(), 0.0, 0.09))) if many.any() else 0.1
+    return Response(level, curve, zero, share, per_car, relative)

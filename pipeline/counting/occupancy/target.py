@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from pipeline.model import CAR_PITCH_M
 from pipeline.simulate.coarse_cars import SHADE, shadow_vector
@@ -17,6 +18,7 @@ CAR_BODY_M, CAR_WIDTH_M = 12.9, 3.06
 CAR_PAINT = np.array(
     [sum(kind.share * np.mean([c[band] for c in kind.colours]) for kind in KINDS.values()) for band in range(6)]
 )  # mean reflectance of a mixed yard's roofs, order of BANDS
+CHANNELS = 3
 SHRINK = 0.25  # of the covariance towards its diagonal
 
 
@@ -52,18 +54,40 @@ def car_response(
 
 
 def band_weights(response: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return the weights (B, N) of the whitened matched filter: a car sums to one, noise is least.
+    """Return the weights (B,) of the whitened matched filter for the mean car, noise of unit variance.
 
     Parameters
     ----------
-    response : array of shape (B, N)
-        Of one car at each pixel.
+    response : array of shape (B,)
+        Of one car, mean over the yard.
     covariance : array of shape (B, B)
         Of the residuals of empty pixels.
     """
     toward = np.linalg.solve(covariance, response)
-    power = (response * toward).sum(axis=0)
-    return np.asarray(toward / np.maximum(power, 1e-9))
+    return np.asarray(toward / np.sqrt(max(float(response @ toward), 1e-12)))
+
+
+def channels(changes: FloatArray, response: FloatArray, covariance: FloatArray) -> tuple[FloatArray, float]:
+    """Return band weights (C, B) of the filter channels, and how one-sided cars are, 0..1.
+
+    Channel 0 is the mean car's matched filter. Roofs are darker or brighter than ballast, so that under a high sun
+    the mean car is nearly invisible although every single one is not: the others are the directions in which cars
+    have most energy over noise (generalised eigenvectors), and noise has unit variance in each.
+
+    Parameters
+    ----------
+    changes : array of shape (B, S)
+        Reflectance changes that simulated cars make at pixels they fill.
+    response : array of shape (B,)
+        Of the mean car.
+    covariance : array of shape (B, B)
+    """
+    energy = changes @ changes.T / max(changes.shape[1], 1)
+    _, vectors = eigh(energy, covariance)
+    first = band_weights(response, covariance)
+    others = vectors[:, ::-1][:, : min(CHANNELS, len(covariance))].T
+    mean = float(first @ changes.mean(axis=1)) ** 2
+    return np.vstack([first, others]), float(np.clip(mean / max(float(first @ energy @ first), 1e-12), 0.0, 1.0))
 
 
 def residual_covariance(residual: FloatArray, weight: FloatArray) -> FloatArray:
