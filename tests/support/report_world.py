@@ -165,7 +165,8 @@ def an_observation(site: Site, i: int, at: datetime, number: float | None, why: 
             kinds[car.kind.value] = kinds.get(car.kind.value, 0.0) + 1.0
         count = Count(
             number, round(low, 1), round(high, 1), 3.0 if fine else 12.0, likelihood(number, sd),
-            "resolved" if fine else "occupancy", "1.0", ("TRACKS_PROVISIONAL",), kinds, spread(site, number), 2.0, cars,
+            "resolved" if fine else "occupancy", "1.0", ("TRACKS_PROVISIONAL",), kinds,
+            spread(site, number), 2.0, cars,
         )  # fmt: skip
     flags = {"cloud": ("CLOUDY",), "snow": ("SNOW",), "broken": ()}.get(why, ("TRACKS_PROVISIONAL",))
     detail = {
@@ -196,8 +197,8 @@ def a_surge(
         tuple(o.observation_id for o in seen),
         f"{peak.observed_at:%Y-%m-%d}: saw {peak.count.railcars:.0f} ({peak.count.low:.0f}–{peak.count.high:.0f}). "
         "Expected 6 (90 %: 0–14). Ratio 12 (8–20). Such a look is expected less than once in 20 years. Highest in 2 "
-        f"years. Onset between {before.observed_at:%m-%d} and {seen[0].observed_at:%m-%d}. Confirmed by the next clear "
-        f"look: yes.{extra}",
+        f"years. Onset between {before.observed_at:%m-%d} and {seen[0].observed_at:%m-%d}. Confirmed by the next "
+        f"clear look: yes.{extra}",
     )  # fmt: skip
 
 
@@ -254,7 +255,8 @@ def a_report(
     verdicts = (
         Verdict(an_id("v1"), site.name, "surge", found[0].surge_id, "confirm", f"A. Analyst{extra}",
                 f"Rows of box cars on tracks 1 to 4.{extra}", end + timedelta(hours=7)),
-        Verdict(an_id("v2"), site.name, "count", counted[-6].observation_id, "correct", "B. Analyst", "Seven, by eye.",
+        Verdict(an_id("v2"), site.name, "count", counted[-6].observation_id, "correct", "B. Analyst",
+                "Seven, by eye.",
                 end + timedelta(hours=8), railcars=7.0),
     )  # fmt: skip
 
