@@ -20,6 +20,7 @@ from shapely.geometry import Polygon, box
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError, SourceError
+from pipeline.imagery.chip_area import MAX_CHIP_BYTES, area_to_read, grid_over
 from pipeline.imagery.folder_file import DRIVERS, open_image, reading
 from pipeline.imagery.folder_header import Header, read_header, to_wgs84
 from pipeline.imagery.folder_notes import Note, content_stamp, image_time, read_notes
@@ -28,8 +29,6 @@ from pipeline.model import Asset, Chip, Grid, Item, Scene, Site
 LOG = logging.getLogger(__name__)
 
 COLLECTION = "folder"
-MAX_CHIP_BYTES = 256 * 2**20  # of one chip's digital numbers; above it only the tracks' surroundings are read
-TRACK_MARGIN_M = 150.0  # of those surroundings, metres
 MAX_GSD_M = 100.0  # coarser pixels hold several yards
 
 
@@ -151,6 +150,9 @@ class FolderSource:
             footprint=footprint,
             updated=content_stamp(path),
             self_href=name,
+            sensor="vhr",
+            platform=note.publisher if note else "",
+            gsd_m=assets[0].gsd_m,
         )
 
     def _images(self) -> Iterator[Path]:
@@ -237,27 +239,18 @@ def _plan(image: DatasetReader, header: Header, site: Site) -> tuple[Grid, bool]
             "projection is wrong."
         )
     per_pixel = len(header.bands) * np.dtype(image.dtypes[0]).itemsize
-    if area.area / header.gsd_m**2 * per_pixel > MAX_CHIP_BYTES:
-        near = box(*_track_bounds(site)).intersection(box(*area.bounds))
-        area = near if isinstance(near, Polygon) and not near.is_empty else area
+    area = area_to_read(site, header.gsd_m, per_pixel)
     window = box(*area.bounds).intersection(box(*header.footprint_site.bounds))
     if window.is_empty or not isinstance(window, Polygon):
         raise ReadError(f"{path.name}: no track of {site.name} lies inside the image.")
     own = header.own_pixels
-    grid = _own_grid(image, site, window) if own else _site_grid(site, window, header.gsd_m)
+    grid = _own_grid(image, site, window) if own else grid_over(site.crs, window, header.gsd_m)
     if grid.width * grid.height * per_pixel > 2 * MAX_CHIP_BYTES:
         raise ReadError(
             f"{path.name}: the window over {site.name} would hold {grid.width} x {grid.height} pixels, more than fit "
             "in memory; make the site's area smaller."
         )
     return grid, own
-
-
-def _track_bounds(site: Site) -> tuple[float, float, float, float]:
-    bounds = np.array([track.line.bounds for track in site.tracks])
-    west, south = bounds[:, :2].min(axis=0) - TRACK_MARGIN_M
-    east, north = bounds[:, 2:].max(axis=0) + TRACK_MARGIN_M
-    return float(west), float(south), float(east), float(north)
 
 
 def _own_grid(image: DatasetReader, site: Site, area: Polygon) -> Grid:
@@ -268,14 +261,6 @@ def _own_grid(image: DatasetReader, site: Site, area: Polygon) -> Grid:
     top, bottom = max(int(np.floor((north - f) / e)), 0), min(int(np.ceil((south - f) / e)), image.height)
     transform = (float(a), 0.0, float(c + left * a), 0.0, float(e), float(f + top * e))
     return Grid(site.crs, transform, max(right - left, 1), max(bottom - top, 1))
-
-
-def _site_grid(site: Site, area: Polygon, gsd_m: float) -> Grid:
-    west, south, east, north = area.bounds
-    left, top = np.floor(west / gsd_m) * gsd_m, np.ceil(north / gsd_m) * gsd_m
-    width = max(int(np.ceil(round((east - left) / gsd_m, 6))), 1)
-    height = max(int(np.ceil(round((top - south) / gsd_m, 6))), 1)
-    return Grid(site.crs, (gsd_m, 0.0, float(left), 0.0, -gsd_m, float(top)), width, height)
 
 
 def _read_own(

@@ -1,0 +1,264 @@
+"""Source kinds `xyz` and `wmts`: dated map tiles, mosaicked on the site's grid by GDAL's own tile drivers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+from pyproj import Transformer
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+
+from pipeline.config.schema import SourceConfig
+from pipeline.errors import ReadError, SourceError
+from pipeline.imagery.chip_area import area_to_read, grid_over
+from pipeline.imagery.tiles_web import probe_tile
+from pipeline.imagery.tiles_wmts import Layer, read_layer, with_time
+from pipeline.model import Asset, Chip, Item, Scene, Site
+
+COLLECTION = "tiles"
+BANDS = ("red", "green", "blue")
+EQUATOR_M = 2 * np.pi * 6378137.0  # of Web Mercator's sphere
+TILE = 256  # pixels
+MAX_ZOOM = 22
+TIMEOUT_S = 30
+_PLACES = re.compile(r"\{([^{}]*)\}")
+_XYZ = """<GDAL_WMS><Service name="TMS"><ServerUrl>{url}</ServerUrl></Service>
+<DataWindow><UpperLeftX>-20037508.342789244</UpperLeftX><UpperLeftY>20037508.342789244</UpperLeftY>
+<LowerRightX>20037508.342789244</LowerRightX><LowerRightY>-20037508.342789244</LowerRightY>
+<TileLevel>{zoom}</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>{origin}</YOrigin>
+</DataWindow><Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX><BlockSizeY>256</BlockSizeY>
+<BandsCount>4</BandsCount><MaxConnections>2</MaxConnections><Timeout>{timeout}</Timeout>
+<ZeroBlockHttpCodes>204,404</ZeroBlockHttpCodes><UserAgent>railwatch</UserAgent></GDAL_WMS>"""
+_WMTS = """<GDAL_WMTS><GetCapabilitiesUrl>{path}</GetCapabilitiesUrl><Layer>{layer}</Layer>
+<TileMatrixSet>{matrices}</TileMatrixSet><ZoomLevel>{zoom}</ZoomLevel><BandsCount>4</BandsCount>
+<Timeout>{timeout}</Timeout><ZeroBlockHttpCodes>204,404</ZeroBlockHttpCodes><UserAgent>railwatch</UserAgent>
+</GDAL_WMTS>"""
+
+
+@dataclass(frozen=True)
+class TileSource:
+    """Dated map tiles of one service."""
+
+    config: SourceConfig
+
+    def search(self, site: Site, since: datetime, until: datetime) -> tuple[Item, ...]:
+        """List the service's dates in a window of time: one item a date or release.
+
+        The date of a release is not the date of acquisition; such items are marked `date_uncertain`. A WMTS that
+        offers every day (period P1D) shows the day itself.
+
+        Parameters
+        ----------
+        site : Site
+        since, until : datetime
+            UTC, both inclusive.
+
+        Raises
+        ------
+        SourceError
+            When the service's capabilities cannot be read or its configuration is wrong.
+        """
+        gsd = self.sampling(site)
+        return tuple(
+            self._item(site, day, text, gsd, uncertain=uncertain)
+            for day, text, uncertain in self._dates(since, until)
+            if since <= _noon(site, day) <= until
+        )
+
+    def read(self, site: Site, scene: Scene) -> Chip:
+        """Mosaic the tiles over the site on its grid.
+
+        Returns
+        -------
+        Chip
+            Red, green and blue as the tiles show them, 8 bits; `valid` is False where the service has no tile or
+            the tile is transparent. Resampled by cubic convolution from the next finer zoom.
+
+        Raises
+        ------
+        ReadError
+            When tiles cannot be had (`transient` when the network or server was at fault).
+        HostileInputError
+            When the service sends the reader to another host.
+        """
+        item = scene.items[0]
+        gsd = item.assets[0].gsd_m or self.sampling(site)
+        grid = grid_over(site.crs, area_to_read(site, gsd, len(BANDS)), gsd)
+        with (
+            _reading(item),
+            self._mosaic(site, item, gsd) as source,
+            WarpedVRT(
+                source,
+                crs=grid.crs,
+                transform=Affine(*grid.transform),
+                width=grid.width,
+                height=grid.height,
+                resampling=Resampling.cubic,
+            ) as warped,
+        ):
+            values = warped.read([1, 2, 3])
+            valid = warped.read(4) > 0
+        if not valid.any():
+            raise ReadError(f"{item.item_id}: the service has no tile over {site.name} at this zoom; lower `zoom`.")
+        return Chip(site.name, scene, grid, BANDS, values, valid, None, (1.0,) * 3, (0.0,) * 3)
+
+    def sampling(self, site: Site) -> float:
+        """Return the ground sampling of the chips, metres: the configured one, else that of the configured zoom."""
+        if self.config.gsd_m is not None:
+            return float(self.config.gsd_m)
+        if self.config.zoom is None:
+            raise SourceError(f"source {self.config.name}: give key 'gsd_m' (metres) or 'zoom'.")
+        return float(round(zoom_sampling(self.config.zoom, _latitude(site)), 3))
+
+    @contextmanager
+    def _mosaic(self, site: Site, item: Item, gsd: float) -> Iterator[rasterio.io.DatasetReader]:
+        """Open the service at the right zoom as one georeferenced RGBA image."""
+        config, lat = self.config, _latitude(site)
+        if config.kind == "xyz":
+            zoom = config.zoom if config.zoom is not None else choose_zoom(gsd, lat)
+            url = item.assets[0].href
+            probe_tile(config, _middle_tile(url, site, zoom), item.item_id)
+            for place in ("x", "y", "z"):
+                url = url.replace("{" + place + "}", "${" + place + "}")
+            origin = "bottom" if "{-y}" in url else "top"
+            xml = _XYZ.format(url=escape(url.replace("{-y}", "${y}")), zoom=zoom, origin=origin, timeout=TIMEOUT_S)
+            with MemoryFile(xml.encode(), ext=".xml") as described, described.open(driver="WMS") as source:
+                yield source
+            return
+        layer = read_layer(config)
+        zoom = layer.zoom_for(gsd, lat) if config.zoom is None else config.zoom
+        probe = layer.probe_address(site, zoom, item.processing.partition(" ")[2])
+        if probe:
+            probe_tile(config, probe, item.item_id)
+        document = with_time(layer, item.processing.partition(" ")[2])
+        with MemoryFile(document, ext=".xml") as capabilities:
+            xml = _WMTS.format(
+                path=escape(capabilities.name),
+                layer=escape(layer.name),
+                matrices=escape(layer.matrix_set),
+                zoom=zoom,
+                timeout=TIMEOUT_S,
+            )
+            with MemoryFile(xml.encode(), ext=".xml") as described, described.open(driver="WMTS") as source:
+                yield source
+
+    def _dates(self, since: datetime, until: datetime) -> list[tuple[date, str, bool]]:
+        """Return (day, time value, uncertain) of what the service offers, in order."""
+        config = self.config
+        if config.dates:
+            return [(day, day.strftime(config.time_format), True) for day in sorted(set(config.dates))]
+        if config.kind == "wmts":
+            layer: Layer = read_layer(config)
+            return layer.times(since.date() - timedelta(days=1), until.date() + timedelta(days=1), config.max_items)
+        raise SourceError(f"source {config.name}: key 'dates' is empty; list the dates or releases of the tiles.")
+
+    def _item(self, site: Site, day: date, text: str, gsd: float, *, uncertain: bool) -> Item:
+        config = self.config
+        href = config.url.replace("{time}", text)
+        return Item(
+            item_id=f"{config.name}_{day:%Y%m%d}",
+            collection=COLLECTION,
+            source=config.name,
+            processing=f"{'release' if uncertain else 'daily'} {text}",
+            observed_at=_noon(site, day),
+            assets=tuple(Asset(band, href, gsd_m=gsd, index=i + 1) for i, band in enumerate(BANDS)),
+            crs="EPSG:3857",
+            self_href=href,
+            sensor="tiles",
+            platform=config.title,
+            gsd_m=gsd,
+            date_uncertain=uncertain,
+        )
+
+
+def open_tiles(config: SourceConfig, base: Path) -> TileSource:
+    """Open a source of map tiles.
+
+    Parameters
+    ----------
+    config : SourceConfig
+        Of kind `xyz` (key `url` is a template with {z}, {x} and {y}, or {-y} for the southern origin of TMS, and
+        perhaps {time}) or `wmts` (key `url` is the address of the capabilities).
+    base : Path
+        Not used: tiles come from a server.
+
+    Raises
+    ------
+    SourceError
+        When the template or the address cannot be used.
+    """
+    del base
+    places = set(_PLACES.findall(config.url))
+    if config.kind == "xyz":
+        if not {"z", "x"} <= places or len(places & {"y", "-y"}) != 1 or places - {"z", "x", "y", "-y", "time"}:
+            raise SourceError(
+                f"source {config.name}: key 'url' must hold {{z}}, {{x}} and {{y}} (or {{-y}}) and may hold {{time}}."
+            )
+    elif not config.layer:
+        raise SourceError(f"source {config.name}: key 'layer' is empty; name a layer of the WMTS.")
+    if urlsplit(_PLACES.sub("0", config.url)).scheme not in ("http", "https"):
+        raise SourceError(f"source {config.name}: key 'url' must be an http or https address.")
+    return TileSource(config)
+
+
+def zoom_sampling(zoom: int, latitude_deg: float) -> float:
+    """Return the ground sampling of Web Mercator tiles of 256 pixels, metres."""
+    return float(EQUATOR_M * np.cos(np.deg2rad(latitude_deg)) / (TILE * 2**zoom))
+
+
+def choose_zoom(gsd_m: float, latitude_deg: float) -> int:
+    """Return the lowest zoom whose pixels are no larger than `gsd_m` on the ground (2 % of slack)."""
+    for zoom in range(MAX_ZOOM + 1):
+        if zoom_sampling(zoom, latitude_deg) <= gsd_m * 1.02:
+            return zoom
+    return MAX_ZOOM
+
+
+@contextmanager
+def _reading(item: Item) -> Iterator[None]:
+    try:
+        with rasterio.Env(GDAL_HTTP_MAX_RETRY=2, GDAL_HTTP_RETRY_DELAY=1, GDAL_CACHEMAX=64 * 2**20):
+            yield
+    except (RasterioError, OSError) as error:
+        reason = re.sub(r"\s+", " ", str(error.__cause__ or error)).strip().rstrip(".")
+        raise ReadError(f"{item.item_id}: tiles cannot be read ({reason[:200]}).", transient=True) from error
+
+
+def _latitude(site: Site) -> float:
+    return _lonlat(site)[1]
+
+
+def _lonlat(site: Site) -> tuple[float, float]:
+    middle = site.area.centroid
+    lon, lat = Transformer.from_crs(site.crs, "EPSG:4326", always_xy=True).transform(middle.x, middle.y)
+    return float(lon), float(lat)
+
+
+def _noon(site: Site, day: date) -> datetime:
+    """Return local solar noon of a day at the site, UTC: a day without a time stays the same day there."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return midnight + timedelta(hours=12) - timedelta(minutes=round(_lonlat(site)[0] * 4))
+
+
+def _middle_tile(template: str, site: Site, zoom: int) -> str:
+    """Return the address of the tile over the middle of the site."""
+    lon, lat = _lonlat(site)
+    number = 2**zoom
+    x = int((lon + 180.0) / 360.0 * number)
+    y = int((1.0 - np.arcsinh(np.tan(np.deg2rad(lat))) / np.pi) / 2.0 * number)
+    places = {"{z}": zoom, "{x}": x, "{y}": y, "{-y}": number - 1 - y}
+    for place, value in places.items():
+        template = template.replace(place, str(value))
+    return template
