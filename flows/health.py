@@ -1,0 +1,92 @@
+"""What can be wrong with an installation, checked one by one: each check says what it found and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from flows.door import Door, now
+from pipeline.errors import RailwatchError
+from pipeline.round.workspace import Workspace
+
+Check = tuple[str, bool, str]
+LIBRARIES = ("rasterio", "numpy", "scikit-image", "prefect", "geopandas", "sqlalchemy", "shapely", "pyproj")
+LEAST_FREE_GB = 2.0
+SEARCH_DAYS = 60  # of the trial search: enough for any regular satellite to have passed
+
+
+def checks(here: Door) -> Iterator[Check]:
+    """Try everything that a round needs, in its order; what depends on a failed check is left out."""
+    for library in LIBRARIES:
+        try:
+            found = version(library)
+        except PackageNotFoundError:
+            yield library, False, "not installed; install railwatch again"
+        else:
+            yield library, True, found
+    try:
+        ws = here.workspace()
+    except RailwatchError as error:
+        yield "configuration and store", False, str(error)
+        return
+    with ws:
+        yield "configuration", True, f"{here.config}: {len(ws.configuration.site_names())} sites"
+        yield "store", True, ws.store.address
+        free = shutil.disk_usage(ws.home).free / 1e9
+        yield (
+            "space",
+            free >= LEAST_FREE_GB,
+            f"{free:.1f} GB free in {ws.home}"
+            + ("" if free >= LEAST_FREE_GB else "; make room or choose another --home"),
+        )
+        for name in ws.configuration.site_names():
+            try:
+                site = ws.site(name)
+            except RailwatchError as error:
+                yield f"site {name}", False, str(error)
+            else:
+                provisional = sum(track.provisional for track in site.tracks)
+                note = f", {provisional} of them provisional" if provisional else ""
+                yield f"site {name}", True, f"{len(site.tracks)} tracks{note}"
+        yield from _sources(ws)
+
+
+def _sources(ws: Workspace) -> Iterator[Check]:
+    """Search each enabled source once and read the newest scene's window."""
+    users = {source: name for name in ws.configuration.site_names() for source in ws.site_config(name).sources}
+    today = now()
+    for name in ws.configuration.source_names():
+        config = ws.source(name)
+        if not config.enabled:
+            yield f"source {name}", True, f"off: {config.disabled_reason or 'no reason given'}"
+            continue
+        if name not in users:
+            yield f"source {name}", True, "no site uses it"
+            continue
+        site = ws.site(users[name])
+        started = time.monotonic()
+        try:
+            from pipeline.imagery.scenes import scenes_from_items
+
+            reader = ws.reader(name)
+            items = reader.search(site, today - timedelta(days=SEARCH_DAYS), today)
+            scenes, _ = scenes_from_items(items, (name,))
+            searched = time.monotonic() - started
+            if not scenes:
+                yield f"source {name}", True, f"answers in {searched:.1f} s, nothing of the last {SEARCH_DAYS} days"
+                continue
+            newest = max(scenes, key=lambda scene: (scene.observed_at, scene.scene_id))
+            chip = reader.read(site, newest)
+        except RailwatchError as error:
+            yield f"source {name}", False, str(error)
+        else:
+            seconds = time.monotonic() - started - searched
+            yield (
+                f"source {name}",
+                True,
+                f"{len(scenes)} scenes in {searched:.1f} s; read {newest.scene_id}, "
+                f"{chip.values.nbytes / 1e6:.1f} MB in {seconds:.1f} s",
+            )

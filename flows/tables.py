@@ -1,0 +1,74 @@
+"""Aligned tables and small charts for a terminal; colour only there."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pipeline.model import Observation
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WEEKS = 52
+COLOURS = {"high": "bold red", "alert": "yellow", "watch": "cyan", "failed": "red", "rejected": "dim"}
+PLAIN_WIDTH = 400  # without a terminal no line is cut: a script reads it
+
+
+def show(columns: Sequence[str], rows: Sequence[Sequence[str]], out: Path | None = None) -> None:
+    """Print an aligned table; text of any origin is shown as text."""
+    import sys
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for position, name in enumerate(columns):
+        numeric = all(_is_number(row[position]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(visible(cell), style=COLOURS.get(cell, "")) for cell in row))
+    if out is None and sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    sheet = StringIO()
+    Console(file=sheet, width=PLAIN_WIDTH, color_system=None, force_terminal=False, highlight=False).print(table)
+    text = "\n".join(line.rstrip() for line in sheet.getvalue().splitlines()) + "\n"
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def visible(text: str) -> str:
+    """Return text without characters that steer a terminal or turn the direction of writing."""
+    return "".join(" " if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") else sign for sign in text)
+
+
+def sparkline(observations: Sequence[Observation], until: datetime) -> str:
+    """Return the largest count of each of the last 52 weeks as a block, a dot where nothing was seen."""
+    first = until - timedelta(weeks=WEEKS)
+    peaks: list[float | None] = [None] * WEEKS
+    for row in observations:
+        if row.count is None or not first < row.observed_at <= until:
+            continue
+        week = min(int((row.observed_at - first) / timedelta(weeks=1)), WEEKS - 1)
+        peaks[week] = max(row.count.railcars, peaks[week] or 0.0)
+    top = max((peak for peak in peaks if peak is not None), default=0.0)
+    if top <= 0:
+        return "".join("·" if peak is None else BLOCKS[0] for peak in peaks)
+    return "".join(
+        "·" if peak is None else BLOCKS[min(int(peak / top * len(BLOCKS)), len(BLOCKS) - 1)] for peak in peaks
+    )
+
+
+def _is_number(text: str) -> bool:
+    if text == "-":
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
