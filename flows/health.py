@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from flows.door import Door, now
@@ -15,7 +13,6 @@ from pipeline.round.workspace import Workspace
 Check = tuple[str, bool, str]
 LIBRARIES = ("rasterio", "numpy", "scikit-image", "prefect", "geopandas", "sqlalchemy", "shapely", "pyproj")
 LEAST_FREE_GB = 2.0
-SEARCH_DAYS = 60  # of the trial search: enough for any regular satellite to have passed
 
 
 def checks(here: Door) -> Iterator[Check]:
@@ -56,37 +53,15 @@ def checks(here: Door) -> Iterator[Check]:
 
 def _sources(ws: Workspace) -> Iterator[Check]:
     """Search each enabled source once and read the newest scene's window."""
+    from pipeline.imagery.doctor import examine
+
     users = {source: name for name in ws.configuration.site_names() for source in ws.site_config(name).sources}
-    today = now()
     for name in ws.configuration.source_names():
         config = ws.source(name)
-        if not config.enabled:
-            yield f"source {name}", True, f"off: {config.disabled_reason or 'no reason given'}"
-            continue
         if name not in users:
             yield f"source {name}", True, "no site uses it"
             continue
-        site = ws.site(users[name])
-        started = time.monotonic()
-        try:
-            from pipeline.imagery.scenes import scenes_from_items
-
-            reader = ws.reader(name)
-            items = reader.search(site, today - timedelta(days=SEARCH_DAYS), today)
-            scenes, _ = scenes_from_items(items, (name,))
-            searched = time.monotonic() - started
-            if not scenes:
-                yield f"source {name}", True, f"answers in {searched:.1f} s, nothing of the last {SEARCH_DAYS} days"
-                continue
-            newest = max(scenes, key=lambda scene: (scene.observed_at, scene.scene_id))
-            chip = reader.read(site, newest)
-        except RailwatchError as error:
-            yield f"source {name}", False, str(error)
-        else:
-            seconds = time.monotonic() - started - searched
-            yield (
-                f"source {name}",
-                True,
-                f"{len(scenes)} scenes in {searched:.1f} s; read {newest.scene_id}, "
-                f"{chip.values.nbytes / 1e6:.1f} MB in {seconds:.1f} s",
-            )
+        found = examine(config, ws.site(users[name]), base=ws.configuration.folder, now=now())
+        told = "; ".join(f"{step.name} {step.seconds:.1f} s, {step.said}" for step in found.steps)
+        says = " ".join(part for part in (told, found.advice) if part)
+        yield f"source {name}", found.state != "failed", says

@@ -80,7 +80,7 @@ class PlainProgress:
 
     def message(self, text: str) -> None:
         """Say one sentence."""
-        print(text, file=self._out, flush=True)  # noqa: T201  # this is the terminal
+        print(text, file=self._out, flush=True)
 
     def done(self) -> None:
         """End the step."""
