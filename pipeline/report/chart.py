@@ -54,17 +54,16 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
 
     c = colours or LIGHT
     first, last = domain_of(data)
-    looks, unseen = series.look_records(data), series.unseen_records(data)
+    looks = series.look_records(data)
     published = [
         {**p, "t": max(p["t"], first), "t2": min(p["t2"], last)}
         for p in series.published_records(data)
         if p["t2"] >= first and p["t"] <= last
     ]
-    surges, verdicts = series.surge_records(data), series.verdict_records(data)
     top = max([r["hi"] for r in looks] + [p["n"] for p in published] + [20.0]) * 1.08
 
-    def rows(records: list[series.Record]) -> alt.Data:
-        return alt.Data(values=records)
+    def rows(name: str) -> alt.NamedData:
+        return alt.NamedData(name=name)
 
     x = alt.X("t:T", title=None, scale=alt.Scale(type="utc", nice=False))
     y = alt.Y("n:Q", title="railcars", scale=alt.Scale(nice=False))
@@ -93,28 +92,38 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
     )
     # The domains come from two unseen corners and not from the scales: stated domains of many layers are united
     # with warnings, and the page sets the time shown through the value of `zoom`.
-    corners = [{"t": first, "n": 0}, {"t": last, "n": round(top, 1)}]
+    records: dict[str, list[series.Record]] = {
+        "corners": [{"t": first, "n": 0}, {"t": last, "n": round(top, 1)}],
+        "gaps": series.gap_records(data),
+        "surges": series.surge_records(data),
+        "baseline": series.baseline_records(data),
+        "looks": looks,
+        "published": published,
+        "alarms": series.alarm_records(data),
+        "verdicts": series.verdict_records(data),
+        "unseen": series.unseen_records(data),
+    }
     layers = [
-        alt.Chart(rows(corners)).mark_point(opacity=0, clip=True).encode(x=x, y=y),
-        alt.Chart(rows(series.gap_records(data)))
+        alt.Chart(rows("corners")).mark_point(opacity=0, clip=True).encode(x=x, y=y),
+        alt.Chart(rows("gaps"))
         .mark_rect(clip=True, color=c["unseen"], opacity=0.16)
         .encode(x=x, x2="t2:T", tooltip=plain_tip),
-        alt.Chart(rows(surges))
+        alt.Chart(rows("surges"))
         .mark_rect(clip=True, opacity=0.13)
         .encode(x=x, x2="t2:T", color=tiers, tooltip=plain_tip),
-        alt.Chart(rows(surges))
+        alt.Chart(rows("surges"))
         .mark_rect(clip=True, opacity=0.22)
         .encode(x=x, x2="on:T", color=tiers, tooltip=plain_tip),
-        alt.Chart(rows(series.baseline_records(data)))
+        alt.Chart(rows("baseline"))
         .mark_area(clip=True, color=c["band"], opacity=0.45, interpolate="step-after")
         .encode(x=x, y=alt.Y("lo:Q", title="railcars"), y2=y2),
-        alt.Chart(rows(series.baseline_records(data)))
+        alt.Chart(rows("baseline"))
         .mark_line(clip=True, color=c["band"], strokeWidth=1.2, interpolate="step-after")
         .encode(x=x, y="e:Q"),
-        alt.Chart(rows(looks))
+        alt.Chart(rows("looks"))
         .mark_tick(clip=True, color=c["limit"], thickness=1.2, size=7, orient="horizontal", opacity=0.8)
         .encode(x=x, y="dl:Q"),
-        alt.Chart(rows(looks))
+        alt.Chart(rows("looks"))
         .mark_rule(clip=True, opacity=0.65, strokeWidth=1.3)
         .encode(
             x=x,
@@ -122,7 +131,7 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             y2=y2,
             color=alt.condition("datum.k == 'at most'", alt.value(c["limit"]), alt.value(c["count"])),
         ),
-        alt.Chart(rows(looks))
+        alt.Chart(rows("looks"))
         .mark_point(clip=True, filled=True, opacity=1, strokeWidth=1.4)
         .encode(
             x=x,
@@ -134,10 +143,10 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             stroke=alt.condition("datum.k == 'at most'", alt.value(c["limit"]), alt.value(c["count"])),
             tooltip=tip,
         ),
-        alt.Chart(rows(published))
+        alt.Chart(rows("published"))
         .mark_rule(clip=True, color=c["published"], strokeWidth=2, strokeDash=[4, 3])
         .encode(x=x, x2="t2:T", y=y, tooltip=[when, *plain_tip]),
-        alt.Chart(rows(published))
+        alt.Chart(rows("published"))
         .mark_point(clip=True, color=c["published"], filled=False, size=80, strokeWidth=2)
         .encode(
             x=x,
@@ -152,13 +161,13 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             ),
             tooltip=[when, *plain_tip],
         ),
-        alt.Chart(rows(series.alarm_records(data)))
+        alt.Chart(rows("alarms"))
         .mark_point(clip=True, shape="triangle-up", filled=True, size=90, opacity=1, yOffset=-13)
         .encode(x=x, y=y, color=tiers, tooltip=[when, *plain_tip]),
-        alt.Chart(rows(verdicts))
+        alt.Chart(rows("verdicts"))
         .mark_text(clip=True, color=c["verdict"], fontSize=16, fontWeight="bold", dy=-24)
         .encode(x=x, y=y, text="sign:N", tooltip=plain_tip),
-        alt.Chart(rows(unseen))
+        alt.Chart(rows("unseen"))
         .mark_tick(clip=True, orient="vertical", size=9, thickness=1.3, opacity=0.9)
         .encode(
             x=x,
@@ -172,7 +181,7 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
             ],
         ),
     ]
-    drawn = [layer for layer in layers if layer.data.values]  # an empty layer makes Vega warn of infinite extents
+    drawn = [layer for layer in layers if records[layer.data.name]]  # Vega warns of an empty one's extent
     chart = (
         alt.layer(*drawn)
         .resolve_scale(shape="independent")
@@ -193,6 +202,7 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
     )
     spec: dict[str, Any] = json.loads(json.dumps(chart.to_dict(), allow_nan=False))
     spec.pop("$schema", None)
+    spec["datasets"] = {name: found for name, found in records.items() if found}
     return spec
 
 
@@ -200,10 +210,13 @@ def still(spec: dict[str, Any]) -> str:
     """Return the chart as an SVG document, for print and for readers without scripts."""
     import vl_convert
 
-    fixed = {**spec, "width": STILL_WIDTH, "background": "white"}
+    # No words for screen readers inside: the picture stands in an `img`, whose own text and table speak for it.
+    fixed = {**spec, "width": STILL_WIDTH, "background": "white", "config": {**spec["config"], "aria": False}}
     fixed.pop("params", None)
     svg: str = vl_convert.vegalite_to_svg(fixed, vl_version=_vl_version())
-    # Vega numbers clip paths by a counter of its process: numbered by appearance, equal charts are equal bytes.
+    # Tenths of a pixel are enough. Vega numbers clip paths by a counter of its process: numbered by appearance,
+    # equal charts are equal bytes.
+    svg = re.sub(r'(?<!opacity=")-?\d+\.\d{2,}', lambda found: f"{float(found[0]):.1f}", svg)
     order: dict[str, str] = {}
     return re.sub(r"\bclip\d+\b", lambda found: order.setdefault(found[0], f"c{len(order)}"), svg)
 

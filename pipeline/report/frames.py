@@ -45,10 +45,11 @@ class TrackMark:
 
 @dataclass(frozen=True, slots=True)
 class CarMark:
-    """One resolved railcar as drawn."""
+    """The resolved railcars of one kind as drawn."""
 
-    points: str
+    path: str  # SVG path of their outlines
     label: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +244,12 @@ def car_marks(site: Site, count: Count | None, grid: Grid, window: Window) -> tu
     """Return the outlines of the resolved railcars of a count."""
     if count is None:
         return ()
-    names = {track.track_id: short(track.name, 40) for track in site.tracks}
+    outlines: dict[str, list[str]] = {}
+    for car in count.railcar_list:
+        points = line_points(list(car.polygon.exterior.coords)[:-1], grid, window, 1)
+        outlines.setdefault(car.kind.value, []).append(f"M{points}z")
     return tuple(
-        CarMark(
-            line_points(list(car.polygon.exterior.coords)[:-1], grid, window, 1),
-            f"{car.kind.value}, {names.get(car.track_id, short(car.track_id, 40))}, {car.position_m:.0f} m",
-        )
-        for car in count.railcar_list
+        CarMark("".join(found), f"{kind}: {len(found)}", len(found)) for kind, found in sorted(outlines.items())
     )
 
 

@@ -203,7 +203,13 @@ def a_surge(
 
 
 def a_report(
-    *, years: float = 2.0, surges: int = 1, step_days: float = 5.0, hostile: bool = False, seed: int = 3
+    *,
+    years: float = 2.0,
+    surges: int = 1,
+    step_days: float = 5.0,
+    hostile: bool = False,
+    seed: int = 3,
+    resolved: bool = False,
 ) -> ReportData:
     """Make a record that ends on 2023-10-12 with an open surge; earlier surges are spaced over the past."""
     site, rng = a_site(hostile), np.random.default_rng(seed)
@@ -220,7 +226,7 @@ def a_report(
         month = at.month
         if inside is not None:
             number: float | None = float(
-                [48, 73, 66, 61][i - inside] if inside == total - 4 else 30 + 4 * (i - inside)
+                [48, 73, 66, 61][i - inside] if inside == total - 4 else (70 if resolved else 30) + 4 * (i - inside)
             )
             why = ""
         elif draw < (0.55 if month in (5, 6, 7, 8) else 0.25):
