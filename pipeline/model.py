@@ -227,6 +227,7 @@ class Item:
     sensor: str = ""  # sentinel-2, landsat, sentinel-1, vhr, tiles; "" is a file of a folder: vhr
     platform: str = ""  # S2A, L9, S1A, ..., "" when unknown
     orbit: str = ""  # R103, P114 (Landsat path), "" when unknown
+    tile: str = ""  # 52TFM, 114031: which part of the pass; processings of one tile replace each other
     gsd_m: float | None = None  # of the source's description of the collection
     sun_elevation_deg: float | None = None
     sun_azimuth_deg: float | None = None  # clockwise from north

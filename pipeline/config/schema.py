@@ -156,6 +156,9 @@ class SourceConfig(_Closed):
     allowed_hosts: tuple[str, ...] = ()  # hosts that hrefs may name, besides the host of `url`; *.example.org allowed
     allow_loopback: bool = False  # only for servers on this machine
     signing: Literal["none", "planetary-computer"] = "none"
+    bearer_env: str = ""  # environment variable with an access token, sent with pixel reads to `token_hosts` only
+    token_hosts: tuple[str, ...] = ()
+    alternate: str = ""  # key below an asset's `alternate` whose href is read instead, such as https
     collections: tuple[CollectionConfig, ...] = ()
     zoom: int | None = Field(None, ge=0, le=24)
     dates: tuple[date, ...] = ()  # releases of a dated tile source
