@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +30,7 @@ ARGS = [
 def main() -> None:
     from support.report_world import a_report
 
+    from pipeline.model import Look
     from pipeline.report import build_report
 
     data = a_report(years=YEARS, surges=SURGES, step_days=YEARS * 365.25 / LOOKS, seed=SEED, resolved=True)
@@ -37,12 +39,21 @@ def main() -> None:
     counted = sum(o.count is not None for o in data.observations)
     fine = sum(o.gsd_m < 5 and o.count is not None for o in data.observations)
     print(f"{len(data.observations)} looks ({counted} counted, {fine} at 1 m), {len(data.surges)} surges")
+    spent = [0.0]
+
+    def look_for(scene_id: str) -> Look | None:
+        began = time.perf_counter()
+        found = data.look_for(scene_id)
+        spent[0] += time.perf_counter() - began
+        return found
+
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "report.html"
         began = time.perf_counter()
-        build_report(data, out)
+        build_report(replace(data, look_for=look_for), out)
+        taken = time.perf_counter() - began
         print(
-            f"written in {time.perf_counter() - began:.1f} s, drawing the made-up looks included (wanted: under 20)"
+            f"written in {taken - spent[0]:.1f} s (wanted: under 20), besides {spent[0]:.1f} s to make the looks up"
         )
         print(f"size {out.stat().st_size / 1e6:.2f} MB (wanted: under 6)")
         _open(out)
