@@ -43,8 +43,7 @@ class FolderSource:
         """List the images acquired in a window of time.
 
         Images of another place and broken ones are listed too, so that each ends as a row that says why it was
-        not counted. An image without a date cannot be placed in the series: it is logged and named by
-        `problems`.
+        not counted. An image without a date cannot be placed in the series: its item carries the `problem`.
 
         Parameters
         ----------
@@ -67,7 +66,7 @@ class FolderSource:
         for path in self._images():
             when = image_time(path, notes.get(self._name(path)), self.config.time_pattern, _longitude(site))
             if when is None:
-                LOG.warning("%s", self._undated(path))
+                found.append(self._undatable(path, since))
             elif since <= when <= until:
                 found.append(self._item(site, path, when, notes.get(self._name(path))))
         return tuple(sorted(found, key=lambda item: (item.observed_at, item.item_id)))
@@ -154,6 +153,14 @@ class FolderSource:
             platform=note.publisher if note else "",
             gsd_m=assets[0].gsd_m,
         )
+
+    def _undatable(self, path: Path, since: datetime) -> Item:
+        """List an image that nothing dates: its problem is said each round, and it is never read."""
+        name = self._name(path)
+        return Item(
+            item_id(name), COLLECTION, self.config.name, "", since, (), sensor="vhr", self_href=name,
+            problem=self._undated(path), date_uncertain=True,
+        )  # fmt: skip
 
     def _images(self) -> Iterator[Path]:
         """Yield the images below the folder in order of name; links that lead out of it are not followed."""

@@ -168,12 +168,15 @@ def test_dates_in_their_order_of_trust(tmp_path: Path) -> None:
         out.update_tags(TIFFTAG_DATETIME="2022:05:06 02:17:00")
     (tmp_path / "images.csv").write_text("file,observed_at\nd_20230303.tif,2023-04-04T11:00+09:00\n")
     reader = source(tmp_path, time_pattern=r"x(?P<time>\d{4}x?)")
-    found = {item.item_id: item.observed_at for item in reader.search(SITE, *EVER)}
+    items = reader.search(SITE, *EVER)
+    found = {item.item_id: item.observed_at for item in items if not item.problem}
     assert found["a_20200101"].date().isoformat() == "2020-01-01"
     assert found["a_20200101"].hour == 3  # local noon at 130.6 E
     assert found["c"] == datetime(2022, 5, 6, 2, 17, tzinfo=UTC)
     assert found["d_20230303"] == datetime(2023, 4, 4, 2, 0, tzinfo=UTC)
-    assert "e" not in found
+    (undated,) = [item for item in items if item.problem]
+    assert undated.problem.startswith("e.tif: no acquisition date")
+    assert undated.item_id == "e"
     assert any(text.startswith("e.tif: no acquisition date") for text in reader.problems(SITE))
 
 

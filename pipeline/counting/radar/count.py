@@ -1,0 +1,187 @@
+"""Counts one Sentinel-1 look against its own orbit's past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+from scipy.stats import pearsonr
+
+from pipeline.config.schema import CountingSettings, QualitySettings
+from pipeline.counting.radar.estimate import Pair, estimate
+from pipeline.counting.radar.series import YardSeries, yard_series, yard_weights
+from pipeline.flags import canonical
+from pipeline.model import CAR_PITCH_M, Count, KnownCount, Look, Refusal, Site
+
+METHOD = "radar"
+METHOD_VERSION = "1"
+# Brightness of one metre of car over one metre of empty track, mean over kinds, dB; the same hints as the simulator's
+# and as uncertain: the estimate carries a standard deviation of 0.5 in its logarithm.
+CAR_DB = {"vv": 6.0, "vh": 5.2}
+TRACK_WIDTH_M = 5.0
+SIX = 6  # passes behind the pooled figure
+SIX_DAYS = 100.0  # within which they must lie
+NEAR_DAYS = 2.0  # a known count so far from a look still speaks of it
+MOVED_PER_DAY = 5.0  # railcars by which a yard may differ a day later, standard deviation
+PROOF_PAIRS = 6  # known dates needed to show that radar follows counts
+PROOF_P = 0.01  # one-sided, of the correlation
+
+
+def count(
+    look: Look,
+    history: Sequence[Look],
+    site: Site,
+    known: Sequence[KnownCount],
+    settings: CountingSettings,
+    quality: QualitySettings,
+) -> Count | Refusal:
+    """Estimate the railcars of a Sentinel-1 look.
+
+    Parameters
+    ----------
+    look : Look
+        gamma0 in linear power, bands vv and vh (one suffices).
+    history : sequence of Look
+        Earlier usable looks, oldest first; only those of the same platform, relative orbit and grid are used.
+    site : Site
+    known : sequence of KnownCount
+        Known counts up to the look's day; those of earlier looks calibrate scale and zero.
+    settings : CountingSettings
+    quality : QualitySettings
+        The smallest clear share of the track area.
+
+    Returns
+    -------
+    Count or Refusal
+        `measures` hold the mean of the last six passes with its interval and detection limit (``mean6``,
+        ``mean6_low``, ``mean6_high``, ``mean6_limit``), the noise of one pass in railcars and the correlation with
+        known counts. The flag RADAR_UNPROVEN stands unless that correlation is positive and significant.
+    """
+    past = [one for one in history if _same_orbit(one, look) and one.scene.observed_at < look.scene.observed_at]
+    past = past[-settings.history_max_looks :]
+    weights = yard_weights(site, look, look.grid)
+    total = float(weights.sum())
+    if total <= 0:
+        return _refuse("TRACKS_OUTSIDE", "No track of the site lies inside the radar image.")
+    seen = float(weights[look.clear].sum()) / total
+    if not {"vv", "vh"} & set(look.bands) or seen <= 0:
+        return _refuse("NO_DATA", "The radar image holds neither VV nor VH over the tracks.")
+    if seen < quality.min_clear_fraction:
+        return _refuse("NO_DATA", f"Only {seen:.0%} of the track area lies inside the radar image.")
+    past = [one for one in past if float(weights[one.clear].sum()) / total >= quality.min_clear_fraction]
+    past = [one for one in past if set(one.bands) & set(look.bands) & {"vv", "vh"}]
+    if len(past) < settings.history_min_looks:
+        return _refuse(
+            "HISTORY_SHORT",
+            f"Only {len(past)} earlier looks of {look.scene.platform} on orbit {look.scene.orbit or 'unknown'}; "
+            f"{settings.history_min_looks} are needed.",
+        )
+    series = yard_series(look, past, weights)
+    if not series.polarisations:
+        return _refuse("NO_DATA", "The radar looks of this orbit share neither VV nor VH.")
+    change, noise, scale = _combine(series, look.grid.gsd_m)
+    if not np.isfinite(change[-1]):
+        return _refuse("NO_DATA", "The radar image holds no usable pixel over the tracks.")
+    return _conclude(look, past, known, change, noise, scale)
+
+
+def _conclude(
+    look: Look, past: Sequence[Look], known: Sequence[KnownCount], change: np.ndarray, noise: float, scale: float
+) -> Count:  # type: ignore[type-arg]
+    pairs = _pairs(past, change, known)
+    one = estimate(float(change[-1]), noise, len(past), scale, pairs)
+    proof, p_value = _proof(pairs)
+    flags = [] if proof else ["RADAR_UNPROVEN"]
+    if not pairs:
+        flags.append("NO_KNOWN_DATES")
+    since = look.scene.observed_at - timedelta(days=SIX_DAYS)
+    recent = [k for k, past_look in enumerate(past) if past_look.scene.observed_at >= since][-(SIX - 1) :]
+    measures = {
+        "noise_cars": one.noise_cars,
+        "usual": one.usual,
+        "scale": one.scale,
+        "known_pairs": float(len(pairs)),
+        "known_correlation_p": p_value,
+    }
+    if len(recent) == SIX - 1:
+        # The six passes stand in the past mean as well; they are compared with the looks before them.
+        older = [k for k in range(len(past)) if k < recent[0]]
+        if len(older) >= SIX:
+            base = float(np.nanmean(change[older]))
+            mean = float(np.nanmean(change[[*recent, len(past)]])) - base
+            shifted = [Pair(pair.change - base, pair.railcars, pair.sd) for pair in _pairs(
+                [past[k] for k in older], change[older], known)]  # fmt: skip
+            six = estimate(mean, noise, len(older), scale, shifted, passes=SIX)
+            measures |= {
+                "mean6": six.railcars, "mean6_low": six.low, "mean6_high": six.high,
+                "mean6_limit": six.detection_limit,
+            }  # fmt: skip
+    return Count(
+        railcars=_round(one.railcars),
+        low=_round(one.low),
+        high=_round(one.high),
+        detection_limit=_round(one.detection_limit),
+        likelihood=tuple(_round(float(value)) for value in one.likelihood),
+        method=METHOD,
+        method_version=METHOD_VERSION,
+        flags=canonical(flags),
+        measures={key: _round(value) for key, value in measures.items()},
+    )
+
+
+def _same_orbit(one: Look, look: Look) -> bool:
+    """Tell whether two looks may stand in one baseline: never across platforms, relative orbits or grids."""
+    return (
+        one.scene.platform == look.scene.platform
+        and one.scene.orbit == look.scene.orbit
+        and one.grid.crs == look.grid.crs
+        and one.grid.shape == look.grid.shape
+        and bool(np.allclose(one.grid.transform, look.grid.transform, atol=1e-6))
+    )
+
+
+def _combine(series: YardSeries, gsd_m: float) -> tuple[np.ndarray, float, float]:  # type: ignore[type-arg]
+    """Join the polarisations by what each says of cars over its noise; return changes, noise and change per car."""
+    factor = np.array([10 ** (CAR_DB[name] / 10) - 1.0 for name in series.polarisations])
+    per_car = factor * CAR_PITCH_M * TRACK_WIDTH_M / gsd_m**2 * series.share / series.area_px
+    weight = per_car / series.noise**2
+    weight = weight / weight.sum()
+    change = (weight[:, None] * series.change).sum(axis=0)
+    # Speckle is independent between polarisations, moisture is not: noise between the two extremes.
+    apart, together = float(np.sqrt((weight**2 * series.noise**2).sum())), float((weight * series.noise).sum())
+    return change, 0.5 * (apart + together), float((weight * per_car).sum())
+
+
+def _pairs(past: Sequence[Look], change: np.ndarray, known: Sequence[KnownCount]) -> list[Pair]:  # type: ignore[type-arg]
+    """Join known counts to the nearest look of the orbit; each look and each count is used once."""
+    made: dict[int, tuple[float, Pair]] = {}
+    for entry in known:
+        gaps = [abs((one.scene.observed_at - entry.observed_at).total_seconds()) / 86400.0 for one in past]
+        nearest = int(np.argmin(gaps)) if gaps else -1
+        if nearest < 0 or gaps[nearest] > NEAR_DAYS or not np.isfinite(change[nearest]):
+            continue
+        sd = float(np.hypot(entry.sd, MOVED_PER_DAY * gaps[nearest]))
+        pair = Pair(float(change[nearest]), entry.railcars, sd)
+        if nearest not in made or gaps[nearest] < made[nearest][0]:
+            made[nearest] = (gaps[nearest], pair)
+    return [made[key][1] for key in sorted(made)]
+
+
+def _proof(pairs: Sequence[Pair]) -> tuple[bool, float]:
+    """Tell whether radar has been shown to follow counts here: enough known dates and a positive correlation."""
+    if len(pairs) < PROOF_PAIRS:
+        return False, 1.0
+    x, y = np.array([pair.railcars for pair in pairs]), np.array([pair.change for pair in pairs])
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return False, 1.0
+    p_value = float(pearsonr(x, y, alternative="greater").pvalue)
+    return p_value <= PROOF_P, p_value
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _refuse(flag: str, detail: str) -> Refusal:
+    return Refusal((flag,), detail, METHOD, METHOD_VERSION)

@@ -1,0 +1,129 @@
+"""From the yard's change in brightness to railcars: scale, zero and noise are unknown, and the interval says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from pipeline.model import COUNT_MAX, FloatArray
+
+LN_SCALE_SD = 0.5  # of a car's brightness about the kinds' mean: geometry, load, double bounce
+USUAL_MEAN = 14.0  # railcars in the yard on average, prior (exponential): the public record says "fewer than 20"
+LN_NOISE_SD = 0.2  # of the noise about its estimate
+FALSE_ALARM, POWER = 0.01, 0.95
+BELOW = 200  # the posterior is followed this far below zero, so that an empty yard's interval reaches zero
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A past look on a date with a known count."""
+
+    change: float
+    railcars: float
+    sd: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What the change says about the number of railcars."""
+
+    railcars: float
+    low: float
+    high: float
+    detection_limit: float
+    likelihood: FloatArray  # (COUNT_MAX + 1,), maximum 1
+    scale: float  # change per railcar, posterior mean
+    usual: float  # railcars that the past mean stands for, posterior mean
+    noise_cars: float  # standard deviation of one look, railcars
+
+
+def estimate(
+    change: float, noise: float, looks: int, scale: float, pairs: Sequence[Pair], *, passes: int = 1
+) -> Estimate:
+    """Weigh every number of railcars against a change in brightness.
+
+    The model is ``change = scale * (railcars - usual) + noise``: Gaussian noise, `usual` the past's mean number.
+    Scale, usual and noise are summed out over a grid, weighed by their priors and by the known dates.
+
+    Parameters
+    ----------
+    change : float
+        Of the look, or the mean of several.
+    noise : float
+        Standard deviation of one look's change over empty ground.
+    looks : int
+        Past looks behind the mean.
+    scale : float
+        Change per railcar that kinds and geometry lead one to expect.
+    pairs : sequence of Pair
+        Past looks with known counts.
+    passes : int
+        How many looks `change` is the mean of.
+    """
+    scales = scale * np.exp(LN_SCALE_SD * np.linspace(-2.5, 2.5, 21))
+    usuals = np.concatenate([np.arange(0.0, 30.0, 1.5), np.arange(30.0, 121.0, 7.0)])
+    sds = noise * np.exp(LN_NOISE_SD * np.linspace(-2, 2, 5))
+    a, m, s = (g.ravel() for g in np.meshgrid(scales, usuals, sds, indexing="ij"))
+    width = np.gradient(usuals)
+    log_w = (
+        norm.logpdf(np.log(a / scale), 0, LN_SCALE_SD)
+        - m / USUAL_MEAN
+        + np.log(np.interp(m, usuals, width))
+        + norm.logpdf(np.log(s / noise), 0, LN_NOISE_SD)
+    )
+    for pair in pairs:
+        log_w = log_w + norm.logpdf(pair.change, a * (pair.railcars - m), np.hypot(s, a * pair.sd))
+    w = np.exp(log_w - log_w.max())
+    keep = w > 1e-6
+    a, m, s, w = a[keep], m[keep], s[keep], w[keep] / w[keep].sum()
+    spread = s * np.sqrt(1.0 / passes + 1.0 / looks)
+    numbers = np.arange(-BELOW, COUNT_MAX + BELOW + 1, dtype=np.float64)
+    density = np.zeros(numbers.size)
+    for ai, mi, si, wi in zip(a, m, spread, w, strict=True):
+        density += wi * np.exp(-0.5 * ((change - ai * (numbers - mi)) / si) ** 2) / si
+    likelihood = density[BELOW : BELOW + COUNT_MAX + 1]
+    peak = likelihood.max()
+    # Interval: the mixture's own quantiles of n given (scale, usual, noise), not cut at zero before they are taken.
+    centre, width_n = m + change / a, spread / a
+    low, best, high = (_quantile(centre, width_n, w, p) for p in (0.05, 0.5, 0.95))
+    return Estimate(
+        float(np.clip(best, 0, COUNT_MAX)),
+        float(np.clip(low, 0, COUNT_MAX)),
+        float(np.clip(high, 0, COUNT_MAX)),
+        _detection_limit(a, m, spread, w),
+        likelihood / peak if peak > 0 else np.ones(COUNT_MAX + 1),
+        float((a * w).sum()),
+        float((m * w).sum()),
+        float((spread / a * w).sum()),
+    )
+
+
+def _quantile(centre: FloatArray, width: FloatArray, w: FloatArray, p: float) -> float:
+    """Return a quantile of a mixture of Gaussians by bisection."""
+    low = float((centre - 8 * width).min())
+    high = float((centre + 8 * width).max())
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if float((w * norm.cdf(middle, centre, width)).sum()) < p:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def _detection_limit(a: FloatArray, m: FloatArray, s: FloatArray, w: FloatArray) -> float:
+    """Return the smallest number that passes the 1 % threshold of an empty yard with 95 % power."""
+    threshold = _quantile(-a * m, s, w, 1.0 - FALSE_ALARM)
+    low, high = 0.0, float(COUNT_MAX)
+    if float((w * norm.sf(threshold, a * (high - m), s)).sum()) < POWER:
+        return high
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        if float((w * norm.sf(threshold, a * (middle - m), s)).sum()) < POWER:
+            low = middle
+        else:
+            high = middle
+    return high
