@@ -42,6 +42,6 @@ def publish(site: str, ledger: Ledger, report: Path | None, messages: tuple[str,
 def _cell(text: str) -> str:
     """Return text that cannot leave its cell or become markup."""
     flat = " ".join(text.split())[:500]
-    for sign in "\\`*_[]|<>&":
-        flat = flat.replace(sign, f"&#{ord(sign)};") if sign != "&" else flat
+    for sign in "&\\`*_[]|<>":  # the ampersand first: the others bring one
+        flat = flat.replace(sign, f"&#{ord(sign)};")
     return flat

@@ -10,6 +10,7 @@ from prefect import flow
 
 from flows.artifact import publish
 from flows.monitor import bounds, scheduled_date
+from flows.places import home_folder
 from flows.progress import current
 from flows.tasks import Orchestrated
 from flows.walk import Window, fetch, walk
@@ -50,7 +51,7 @@ def backfill(
         Fetch in flow runs on this work pool, one for each `CHUNK_DAYS`, before this process counts.
     """
     window = bounds(since, until, source)
-    with Workspace.open(Path(config), Path(home)) as ws:
+    with Workspace.open(Path(config), home_folder(home)) as ws:
         if work_pool is not None:
             _fetch_on_pool(config, home, site, window, workers, work_pool)
         result = walk(
@@ -68,16 +69,16 @@ def backfill(
 
 @flow(name="fetch-window", flow_run_name="fetch-{site}-{since}", persist_result=False, validate_parameters=False)
 def fetch_window(
-    config: str,
-    home: str,
     site: str,
     since: str,
     until: str,
+    config: str = "config",
+    home: str = "",
     source: str | None = None,
     workers: int | None = None,
 ) -> None:
     """Discover and acquire between two dates: one machine's share of a backfill. Counting needs the whole past."""
-    with Workspace.open(Path(config), Path(home)) as ws:
+    with Workspace.open(Path(config), home_folder(home)) as ws:
         ledger = fetch(
             ws,
             site,

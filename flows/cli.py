@@ -15,6 +15,7 @@ import typer
 
 from flows.commands import ALL, SITE, help_of
 from flows.door import Door
+from flows.places import home_folder
 from pipeline.errors import RailwatchError
 
 HOISTED = {"--config": 1, "--home": 1, "--debug": 0}  # global options that may also stand after the command
@@ -62,13 +63,7 @@ def globals_(
     ] = False,
 ) -> None:
     """Read the options that every command shares."""
-    context.obj = Door(config.expanduser(), (home or _default_home()).expanduser(), debug)
-
-
-def _default_home() -> Path:
-    from platformdirs import user_data_path
-
-    return user_data_path("railwatch", appauthor=False)
+    context.obj = Door(config.expanduser(), home_folder(home), debug)
 
 
 for _name, _function, _line in ALL:
@@ -82,8 +77,6 @@ def main() -> None:
     """Run the command line; an error is one sentence on stderr."""
     arguments = hoist(sys.argv[1:])
     debug = "--debug" in arguments
-    if not debug:
-        sys.excepthook = _one_sentence
     try:
         app(arguments, prog_name="railwatch")
     except RailwatchError as error:
@@ -98,6 +91,8 @@ def main() -> None:
         typer.echo(f"railwatch: {where}{error.strerror or _flat(str(error))}.", err=True)
         sys.exit(1)
     finally:
+        if not debug:
+            sys.excepthook = _one_sentence  # only now: typer puts its own there
         # A closed pipe behind `| head` must not complain again when Python flushes at exit.
         try:
             sys.stdout.flush()

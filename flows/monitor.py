@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.artifact import publish
+from flows.places import home_folder
 from flows.progress import current
 from flows.tasks import Orchestrated
 from flows.walk import Window, walk
@@ -18,8 +19,8 @@ from pipeline.round.workspace import Workspace
 
 def scheduled_date() -> datetime:
     """Return the date of this flow run: its scheduled time, never the clock, so that a late start changes nothing."""
-    scheduled: datetime = flow_run.scheduled_start_time
-    return scheduled.astimezone(UTC)
+    # Prefect's own subclass of datetime does not behave like one everywhere.
+    return datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), UTC)
 
 
 def bounds(since: str | None, until: str | None, source: str | None) -> Window:
@@ -51,7 +52,7 @@ def monitor(
     source : str, optional
         Only this source.
     """
-    with Workspace.open(Path(config), Path(home)) as ws:
+    with Workspace.open(Path(config), home_folder(home)) as ws:
         name = ws.site_config(site or ws.settings.default_site).name
         result = walk(
             ws,

@@ -9,6 +9,7 @@ from prefect import flow
 
 from flows.artifact import publish
 from flows.monitor import bounds, scheduled_date
+from flows.places import home_folder
 from flows.progress import current
 from flows.tasks import Orchestrated
 from flows.walk import Engine, Window
@@ -65,7 +66,7 @@ def recount(
     scene : str, optional
         Only this scene, by scene id or item id.
     """
-    with Workspace.open(Path(config), Path(home)) as ws:
+    with Workspace.open(Path(config), home_folder(home)) as ws:
         counts, report = recount_site(
             ws,
             site,

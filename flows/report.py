@@ -8,6 +8,7 @@ from prefect import flow
 
 from flows.artifact import publish
 from flows.monitor import scheduled_date
+from flows.places import home_folder
 from flows.tasks import Orchestrated
 from pipeline.model import Ledger
 from pipeline.round.report import report_site
@@ -24,7 +25,7 @@ def report(config: str, home: str, site: str) -> str:
         Configuration and home folder.
     site : str
     """
-    with Workspace.open(Path(config), Path(home)) as ws:
+    with Workspace.open(Path(config), home_folder(home)) as ws:
         today = scheduled_date()
         last = ws.store.last_round(site)
         ledger = last.ledger if last else Ledger()

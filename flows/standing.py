@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -75,13 +75,25 @@ def standing(ws: Workspace, site: str, today: datetime) -> Standing:
         outcomes=dict(sorted(Counter(row.outcome.value for row in rows).items())),
         open_surges=tuple(
             surge
-            for surge in ws.store.surges(site)
+            for surge in surges(ws, site)
             if surge.status in (SurgeStatus.PROVISIONAL, SurgeStatus.CONFIRMED) and surge.verdict != "reject"
         ),
         failures=tuple(row for row in rows if row.outcome is Outcome.FAILED),
         sources=tuple(sources),
         last_year=sparkline(rows, rows[-1].observed_at) if rows else "",
     )
+
+
+def surges(ws: Workspace, site: str) -> tuple[Surge, ...]:
+    """Return a site's surges with the word that stands on each now: words are given between two rounds too."""
+    from pipeline.report.desk import words
+
+    spoken = ws.store.verdicts(site)
+    found = []
+    for surge in ws.store.surges(site):
+        word = words.standing(words.about(spoken, "surge", surge.surge_id))
+        found.append(replace(surge, verdict=word.decision if word else ""))
+    return tuple(found)
 
 
 def lines(found: Standing) -> list[str]:

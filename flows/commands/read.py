@@ -70,10 +70,10 @@ def surges(
       railwatch surges tumangang
       railwatch surges tumangang --format json
     """
-    from flows import export
+    from flows import export, standing
 
     with door(context).workspace() as ws:
-        found = ws.store.surges(site_name(ws, site))
+        found = standing.surges(ws, site_name(ws, site))
     export.surges(found, form.value, out)
 
 

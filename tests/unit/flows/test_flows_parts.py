@@ -1,0 +1,79 @@
+"""Small parts of the flows: chunks, artifacts, progress, sparkline, the demo's comparison."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.store_samples import DAY, observation
+
+from flows.artifact import round_markdown
+from flows.progress import PlainProgress, current, heard_by
+from flows.tables import WEEKS, sparkline, visible
+from pipeline.model import Ledger, LedgerEntry
+from pipeline.round.progress import Silent
+
+
+def test_chunks_cover_a_window_without_gap_or_overlap() -> None:
+    from flows.backfill import chunks
+
+    since = datetime(2018, 1, 1, tzinfo=UTC)
+    until = datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    pieces = chunks(since, until)
+    assert (pieces[0][0], pieces[-1][1]) == (since, until)
+    for (_, end), (start, _) in pairwise(pieces):
+        assert start - end == timedelta(microseconds=1)
+    assert chunks(since, since) == [(since, since)]
+
+
+def test_an_artifact_shows_strange_text_as_text() -> None:
+    nasty = "a|b\n<script>alert(1)</script> [x](http://evil) `c`"
+    ledger = Ledger((LedgerEntry("acquire", nasty, "failed", nasty), LedgerEntry("count", "s", "processed")))
+    text = round_markdown("yard", ledger, Path("/home/x y/r.html"), (nasty,))
+    assert "<script>" not in text
+    assert "](http://evil" not in text
+    assert "[Report](file:///home/x%20y/r.html)" in text
+    assert text.index("| failed |") < text.index("| processed | count | s")
+    many = Ledger(tuple(LedgerEntry("count", f"s{n}", "processed") for n in range(300)))
+    assert "100 more" in round_markdown("yard", many, None)
+
+
+def test_progress_is_heard_by_whoever_listens() -> None:
+    assert isinstance(current(), Silent)
+    out = io.StringIO()
+    with heard_by(PlainProgress(out)):
+        current().start("acquire", 2)
+        current().advance()
+        current().message("hello")
+        current().advance()
+        current().done()
+    assert isinstance(current(), Silent)
+    assert out.getvalue().splitlines()[0] == "hello"
+    assert out.getvalue().splitlines()[1].startswith("Fetching images: 2 of 2")
+
+
+def test_plain_progress_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 20.0, 25.0, 60.0])
+    monkeypatch.setattr("flows.progress.time.monotonic", lambda: next(clock))
+    out = io.StringIO()
+    progress = PlainProgress(out)
+    progress.start("count", 10)
+    progress.advance()
+    progress.advance()
+    assert out.getvalue() == "Counting: 1 of 10, about 3 min left\n"
+
+
+def test_the_sparkline_shows_unseen_weeks_as_unseen() -> None:
+    rows = [observation(7 * week) for week in (0, 1, 3)]
+    line = sparkline(rows, rows[-1].observed_at)
+    assert len(line) == WEEKS
+    assert line.count("·") == WEEKS - 3
+    assert "█" in line
+    assert sparkline([], DAY) == "·" * WEEKS
+
+
+def test_text_cannot_steer_a_terminal() -> None:
+    assert visible("a\x1b[2Jb\u202ec\nd") == "a [2Jb c d"
