@@ -9,8 +9,10 @@ sidecar files are probed for.
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx
@@ -32,6 +34,12 @@ class _AgainError(ReadError):
     """A failure that may pass."""
 
 
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Return the certificates to trust; loading them takes longer than reading a window."""
+    return httpx.create_ssl_context()
+
+
 def _passing(error: BaseException) -> bool:
     return isinstance(error, _AgainError)
 
@@ -50,6 +58,7 @@ class Web:
     def client(self) -> httpx.Client:
         """Return a client that follows no redirect and accepts no compression."""
         return httpx.Client(
+            verify=_tls(),
             follow_redirects=False,
             timeout=self.timeout_s,
             headers={"Accept-Encoding": "identity", "User-Agent": "railwatch"},

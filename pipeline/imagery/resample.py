@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Transformer
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
+from scipy import ndimage
 
 from pipeline.errors import ReadError
 from pipeline.imagery.hosts import shorten
@@ -25,7 +27,7 @@ MAX_SIDE = 400_000  # pixels; a Sentinel-2 tile has 10,980, a 30 cm strip 100,00
 MAX_BLOCK = 256 * 2**20  # bytes that one block may unpack to
 MAX_WINDOW = 512 * 2**20  # bytes of a source window
 ALIGNED = 0.01  # pixels; closer than this two grids are one
-MARGIN = 4  # source pixels around the window, for cubic convolution
+MARGIN = 8  # source pixels around the window: a cubic spline's reach (0.268^8 = 3e-5)
 
 
 def check_shape(source: DatasetReader, asset: Asset) -> None:
@@ -92,13 +94,13 @@ def place(source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs
     data = source.read(asset.index, window=window)
     nodata = asset.nodata if asset.nodata is not None else source.nodatavals[asset.index - 1]
     inside = _not_nodata(data, nodata)
-    transform = source.window_transform(window)
+    transform = _corner_at(source, window)
     shift = _whole_shift(transform, grid) if same_crs else None
     if shift is not None:
         return _copy(data, inside, shift, grid, empty)
     try:
         return _resample(data, inside, transform, source_crs, grid, classes)
-    except (RasterioError, CRSError) as error:
+    except ProjError as error:
         raise ReadError(f"{shown} cannot be brought onto the site's grid.") from error
 
 
@@ -110,8 +112,8 @@ def _window(source: DatasetReader, source_crs: CRS, grid: Grid, same_crs: bool, 
             bounds = transform_bounds(CRS.from_string(grid.crs), source_crs, *bounds, densify_pts=21)
         except (CRSError, RasterioError) as error:
             raise ReadError(f"{shown}: its projection cannot be used.") from error
-    inverse = ~source.transform
-    corners = [inverse * (x, y) for x in (bounds[0], bounds[2]) for y in (bounds[1], bounds[3])]
+    own = Grid("", tuple(source.transform)[:6], source.width, source.height)
+    corners = [own.to_pixel(x, y) for x in (bounds[0], bounds[2]) for y in (bounds[1], bounds[3])]
     cols, rows = [c for c, _ in corners], [r for _, r in corners]
     if not np.isfinite([*cols, *rows]).all():
         return None
@@ -122,6 +124,14 @@ def _window(source: DatasetReader, source_crs: CRS, grid: Grid, same_crs: bool, 
     right = min(math.ceil(max(cols) - 1e-6) + extra, source.width)
     bottom = min(math.ceil(max(rows) - 1e-6) + extra, source.height)
     return Window(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def _corner_at(source: DatasetReader, window: Window) -> Affine:
+    """Return the transform of a window; rasterio's own uses an operator that its geometry library gives up."""
+    a, b, _, d, e, _ = tuple(source.transform)[:6]
+    own = Grid("", tuple(source.transform)[:6], source.width, source.height)
+    x, y = own.to_xy(window.col_off, window.row_off)
+    return Affine(a, b, x, d, e, y)
 
 
 def _same_sampling(transform: Affine, grid: Grid) -> bool:
@@ -157,36 +167,51 @@ def _copy(data: NDArray[Any], inside: BoolArray, shift: tuple[int, int], grid: G
 def _resample(
     data: NDArray[Any], inside: BoolArray, transform: Affine, source_crs: CRS, grid: Grid, classes: bool
 ) -> Placed:
-    target = {"dst_transform": Affine(*grid.transform), "dst_crs": grid.crs, "num_threads": 1}
-    origin = {"src_transform": transform, "src_crs": source_crs}
-    valid = np.zeros(grid.shape, dtype=np.uint8)
-    reproject(inside.astype(np.uint8), valid, **origin, **target, resampling=Resampling.nearest)
-    usable = valid > 0
-    if classes:
-        nearest = np.zeros(grid.shape, dtype=data.dtype)
-        reproject(data, nearest, **origin, **target, resampling=Resampling.nearest)
-        return nearest, usable
-    # nan as nodata keeps invalid pixels out of their neighbours' convolution.
-    floating = np.where(inside, data, np.nan).astype(np.float64)
-    smooth = np.full(grid.shape, np.nan)
-    reproject(
-        floating,
-        smooth,
-        **origin,
-        **target,
-        resampling=Resampling.cubic,
-        src_nodata=np.nan,
-        dst_nodata=np.nan,
-        init_dest_nodata=True,
+    """Take each grid pixel's centre from the window: cubic spline for radiometry, the nearest pixel for classes.
+
+    The same arithmetic for any pair of projections, and thread-safe, which GDAL's warper of arrays is not.
+    """
+    rows, cols = _source_pixels(transform, data.shape, source_crs, grid)
+    nearest_row, nearest_col = np.rint(rows), np.rint(cols)
+    usable = (nearest_row >= 0) & (nearest_row < data.shape[0]) & (nearest_col >= 0) & (nearest_col < data.shape[1])
+    at = (
+        np.clip(nearest_row, 0, data.shape[0] - 1).astype(np.intp),
+        np.clip(nearest_col, 0, data.shape[1] - 1).astype(np.intp),
     )
-    usable &= np.isfinite(smooth)
-    smooth = np.where(usable, smooth, 0.0)
+    usable &= inside[at]
+    if classes or not usable.any():
+        return np.where(usable, data[at], 0).astype(data.dtype), usable
+    smooth = ndimage.map_coordinates(_filled(data, inside), [rows, cols], order=3, mode="nearest")
     if np.issubdtype(data.dtype, np.integer):
         limits = np.iinfo(data.dtype)
         # 0 is nodata in the products read here: a dark pixel must not become one by rounding.
-        low = max(limits.min, 1) if limits.min == 0 else limits.min
-        smooth = np.where(usable, np.clip(np.rint(smooth), low, limits.max), 0.0)
-    return smooth.astype(data.dtype), usable
+        low = 1 if limits.min == 0 else limits.min
+        smooth = np.clip(np.rint(smooth), low, limits.max)
+    return np.where(usable, smooth, 0).astype(data.dtype), usable
+
+
+def _source_pixels(
+    transform: Affine, shape: tuple[int, ...], source_crs: CRS, grid: Grid
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (rows, columns) of the source, counted from its pixel centres, at each grid pixel's centre."""
+    cols, rows = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
+    x, y = grid.to_xy(cols, rows)
+    if source_crs != CRS.from_string(grid.crs):
+        x, y = Transformer.from_crs(grid.crs, source_crs.to_wkt(), always_xy=True).transform(x, y)
+    own = Grid("", tuple(transform)[:6], shape[1], shape[0])
+    col, row = own.to_pixel(np.asarray(x), np.asarray(y))
+    # A point that has no place in the source's projection lies far outside.
+    return np.nan_to_num(row - 0.5, nan=-1e9, posinf=-1e9), np.nan_to_num(col - 0.5, nan=-1e9, posinf=-1e9)
+
+
+def _filled(data: NDArray[Any], inside: BoolArray) -> NDArray[np.float64]:
+    """Fill invalid pixels from their nearest valid neighbour, so that nodata does not bleed into the spline."""
+    values = data.astype(np.float64)
+    if inside.all():
+        return values
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    out: NDArray[np.float64] = values[tuple(nearest)]
+    return out
 
 
 def _not_nodata(data: NDArray[Any], nodata: float | None) -> BoolArray:

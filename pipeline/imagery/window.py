@@ -69,7 +69,7 @@ def read_scene(config: SourceConfig, web: Web, site: Site, scene: Scene) -> Chip
     -------
     Chip
         On the site's grid at the collection's sampling. Bands of another sampling or projection are brought
-        onto it by cubic convolution, classes by the nearest pixel; each pixel's bands are all from one item.
+        onto it by a cubic spline, classes by the nearest pixel; each pixel's bands are all from one item.
 
     Raises
     ------
