@@ -42,16 +42,16 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
         direction are heeded less: a pixel that often bears cars keeps the baseline of its empty days.
     """
     looks, bands, pixels = values.shape
-    seen = np.isfinite(values).all(axis=1)
+    seen: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
     filled = np.where(seen[:, None], values, 0.0)
     size = design.shape[1]
     outer = (design[:, :, None] * design[:, None, :]).reshape(looks, -1)
-    weight = seen.astype(np.float64)
+    weight: FloatArray = seen.astype(np.float64)
     weight[-1] = 0.0
     shown = weight.copy()
     penalty = np.diag(ridge)
-    coefficients = np.zeros((pixels, size, bands))
-    inverse = np.zeros((pixels, size, size))
+    coefficients: FloatArray = np.zeros((pixels, size, bands))
+    inverse: FloatArray = np.zeros((pixels, size, size))
     for turn in range(ROUNDS):
         matrix = (weight.T @ outer).reshape(pixels, size, size) + penalty
         right = ((filled * weight[:, None]).transpose(2, 1, 0) @ design).transpose(0, 2, 1)

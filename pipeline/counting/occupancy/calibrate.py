@@ -1,4 +1,4 @@
-"""From a sum to a number of railcars with an interval: scale and zero, learnt from known dates where there are any."""
+"""From a sum to a number of railcars with an interval: scale and zero, learnt from known dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The occupancy estimator: a coarse look and its history become a number of railcars, or a refusal with its reason."""
+"""The occupancy estimator: a coarse look and its history become a number of railcars, or a refusal."""
 
 from __future__ import annotations
 

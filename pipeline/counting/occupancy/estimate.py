@@ -90,10 +90,13 @@ def estimate(
             f"({unlike.worst[0]}; limit {quality.max_residual_sigma:g}): haze, shadow or change"
         )
         return Refused("OFF_YARD_RESIDUAL", detail, measures)
-    values = np.stack([one.yard for one in stack]).astype(np.float64) * norm.gain[..., None] + norm.offset[..., None]
+    gain, offset = norm.gain[..., None], norm.offset[..., None]
+    values = np.stack([one.yard for one in stack]).astype(np.float64) * gain + offset
+    apron = np.stack([one.apron for one in stack]).astype(np.float64) * gain + offset
     values[:-1][weights[:-1] == 0] = np.nan
+    apron[:-1][weights[:-1] == 0] = np.nan
     told = {place: known[index] for place, index in enumerate(keep) if index in known and weights[place] > 0}
-    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told)
+    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron)
     return measure(series, mine.shift_px, measures)
 
 

@@ -100,7 +100,7 @@ def _build(key: _Key) -> Yard | None:
     index = np.flatnonzero(near)
     if index.size < 8:
         return None
-    points = shapely.points(x[index], y[index])
+    points = np.asarray(shapely.points(x[index], y[index]))
     distance = np.stack([shapely.distance(track.line, points) for track in tracks])
     share = np.exp(-0.5 * (distance / (0.45 * grid.gsd_m)) ** 2) + 1e-12
     share /= share.sum(axis=0)

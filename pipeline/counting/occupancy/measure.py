@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
+from pipeline.counting.occupancy.apron import apron_activity
 from pipeline.counting.occupancy.baseline import (
     RIDGE_FACTOR,
     RIDGE_HALF,
@@ -33,12 +35,14 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 POOL = 6  # emptiest history looks, into which simulated cars are stood
+HOST_SHARE = 0.7  # of the history, from the emptiest on, that may bear simulated cars
 POOL_SKIP = 0.02  # of the history: the very emptiest may be faulty
 FILLED = 0.25  # share of light lost from which a pixel of a simulated car counts as filled
 SPARSE_LEVELS = (10, 40, 120, 320)  # enough for the suns of known dates
 ZERO_MAX = 4.0  # railcars: the emptiest looks are believed to hold no more than noise looks like
-FLOOR_CARS = 2.6  # noise of an empty yard, railcars
-RELATIVE_FLOOR = 0.10
+FLOOR_CARS = 3.0  # noise of an empty yard, railcars
+RELATIVE_FLOOR = 0.17
+PAST_SHARE = 0.25  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 
@@ -56,6 +60,7 @@ class Series:
     norm: Normalised
     reference: Reference
     known: Mapping[int, KnownCount]  # by index into `looks`
+    apron: FloatArray  # (L, B, A) normalised reflectance of the apron, NaN where hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +84,7 @@ class _Bench:
     seen: BoolArray  # (L, N)
     ground: FloatArray  # (B, N) empty ground of the day
     weights: FloatArray  # (C, B)
+    mean_car: FloatArray  # (B,) direction of the mean car
     one_sided: float
     terms: FloatArray  # (C, N, K)
     sigma: FloatArray  # (C, N)
@@ -91,8 +97,13 @@ def sun_of(look: Look, site: Site) -> tuple[float, float]:
     if scene.sun_elevation_deg is not None and scene.sun_azimuth_deg is not None:
         return scene.sun_elevation_deg, scene.sun_azimuth_deg
     middle = site.area.centroid
-    lon, lat = Transformer.from_crs(site.crs, "EPSG:4326", always_xy=True).transform(middle.x, middle.y)
+    lon, lat = _to_lonlat(site.crs).transform(middle.x, middle.y)
     return sun_position(scene.observed_at, lon, lat)
+
+
+@lru_cache(maxsize=8)
+def _to_lonlat(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict[str, float]) -> Estimate:
@@ -116,8 +127,15 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     x = float(answer.railcars(fits.sums[-1:] / max(float(share[-1]), 0.1))[0])
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
-    noise = _noise(answer, float(fits.unit[-1]), float(share[-1]), stretch)
     calibration = _calibrate(bench, series, sun, pool, answer)
+    noise = _noise(answer, float(fits.unit[-1]), float(share[-1]), stretch)
+    if calibration.known == 0:
+        # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
+        whole = share[:-1] > 0.6
+        past = answer.railcars(fits.sums[:-1][whole] / share[:-1][whole, None])
+        noise = replace(
+            noise, floor=float(np.hypot(noise.floor, PAST_SHARE * np.diff(np.quantile(past, [0.2, 0.8]))[0]))
+        )
     shares = series.yard.track_share @ fits.filled[-1]
     figures = measures | {
         "uncalibrated": x, "noise_floor": noise.floor, "per_car_variance": noise.per_car,
@@ -127,7 +145,10 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
         "response_20": float(np.interp(20, answer.level, answer.mean[:, 0])), "sun_elevation_deg": sun[0],
         "same_view_looks": float(views), "one_sided": bench.one_sided, "typical": float(own[0]),
     }  # fmt: skip
-    return Estimate(x, noise, calibration, shift_px, None, shares, figures)
+    design, ridge = _design(series)
+    per_car = float(answer.mean[1, 0] / answer.level[1])
+    apron = apron_activity(series.apron, design, ridge, bench.mean_car, per_car, float(own[0]))
+    return Estimate(x, noise, calibration, shift_px, apron, shares, figures)
 
 
 def _bench(series: Series, sun: tuple[float, float]) -> _Bench:
@@ -152,7 +173,7 @@ def _bench(series: Series, sun: tuple[float, float]) -> _Bench:
     wide = remove_modes(images[:-1], seen[:-1], terms, yard.smooth, sigma, one_sided, np.ones(len(images) - 1))
     used = seen[:-1].any(axis=1)
     prior = prior_of_modes(wide.beta[used])
-    return _Bench(images, seen, model.predicted, weights, one_sided, terms, sigma, prior)
+    return _Bench(images, seen, model.predicted, weights, weights[0], one_sided, terms, sigma, prior)
 
 
 def _typical_ground(values: FloatArray) -> FloatArray:
@@ -185,12 +206,18 @@ def _sum(bench: _Bench, images: FloatArray, seen: BoolArray, typical: FloatArray
 
 
 def _pool(fits: ModeFit, seen: BoolArray) -> NDArray[np.intp]:
-    """Return the indices of the emptiest wholly visible history looks."""
+    """Return wholly visible history looks in pairs: the emptiest, and ordinary ones to stand cars into.
+
+    The emptiest tell the zero; they are also the least noisy, so that cars are stood into looks from all over the
+    emptier part of the history: the answer is that of ordinary noise.
+    """
     share = seen[:-1].mean(axis=1)
     whole = np.flatnonzero(share > 0.9 * share.max())
     order = whole[np.argsort(fits.sums[whole, 1], kind="stable")]
     skip = int(POOL_SKIP * len(order))
-    return np.asarray(order[skip : skip + POOL])
+    empty = order[skip : skip + POOL]
+    spread = np.linspace(0, HOST_SHARE * (len(order) - 1), POOL).round().astype(np.intp)
+    return np.stack([np.resize(empty, POOL), order[spread]])
 
 
 def _respond(
@@ -200,14 +227,15 @@ def _respond(
     cars = [one for one in _cars(series, sun) if levels is None or one.railcars in levels]
     number = np.array([one.railcars for one in cars], dtype=np.float64)
     added = np.einsum("cb,qbn->qcn", bench.weights, changes_of(cars, bench.ground, series.bands))
-    host = pool[np.arange(len(number)) % len(pool)]
-    images = np.concatenate([bench.images[pool], bench.images[host] + added])
-    seen = np.concatenate([bench.seen[pool], bench.seen[host]])
+    host = pool[1][np.arange(len(number)) % POOL]
+    bare = pool.ravel()
+    images = np.concatenate([bench.images[bare], bench.images[host] + added])
+    seen = np.concatenate([bench.seen[bare], bench.seen[host]])
     typical = np.full(len(images), _typical(bench, series, sun))
     fits = _sum(bench, images, seen, typical, series)
-    empty = fits.sums[: len(pool)]
-    rise = fits.sums[len(pool) :] - empty[np.arange(len(number)) % len(pool)]
-    answer = fit_response(number, rise, np.zeros(2))
+    empty, before = fits.sums[:POOL], fits.sums[POOL : 2 * POOL]
+    rise = fits.sums[2 * POOL :] - before[np.arange(len(number)) % POOL]
+    answer = fit_response(number, rise, np.zeros(rise.shape[1]))
     limit = answer.mean[1] / answer.level[1] * ZERO_MAX
     return fit_response(number, rise, np.minimum(np.median(empty, axis=0), limit))
 

@@ -82,7 +82,7 @@ def normalise(off: FloatArray, ring: NDArray[np.bool_], days: FloatArray, weight
 
 def _season_model(flat: FloatArray, weight: FloatArray, terms: FloatArray) -> FloatArray:
     """Fit every control's season by weighted ridge regression and return it for every look, (L, B, M)."""
-    looks, bands, controls = flat.shape
+    looks, _, controls = flat.shape
     size = terms.shape[1]
     outer = (terms[:, :, None] * terms[:, None, :]).reshape(looks, -1)
     first = weight[:, 0]  # a pixel is clear in all bands or in none
@@ -135,7 +135,7 @@ def _unlike(
     scaled: FloatArray, seen: NDArray[np.bool_], ring: NDArray[np.bool_], gain: FloatArray, offset: FloatArray
 ) -> FloatArray:
     """Return (L, 4) logarithms: typical residual, its tail, drift of the ground near the yard, its patchiness."""
-    looks, bands, _ = scaled.shape
+    looks = len(scaled)
     out = np.zeros((looks, 4))
     near = ring if ring.any() else np.ones_like(ring)
     for number in range(looks):

@@ -22,8 +22,10 @@ HIGH_PASS_PX = 2.5  # structures wider than this say little about a shift and mu
 SUBPIXEL = 50  # steps of a pixel
 AGREE_PX = 0.6  # bands that lie farther than this from their median are not heeded
 SPREAD_PX = 0.8  # bands that scatter more than this, median deviation: the shift is unknown
-REFERENCE_LOOKS = 7
-BLOCK = timedelta(days=180)  # the reference changes only when a whole block leaves the history
+REFERENCE_LOOKS = 11
+BLOCK_LOOKS = 5  # a half-year with fewer looks makes no reference while there is a better one
+ODD_PX = 3.0  # looks farther from the anchor are no part of the reference
+BLOCK = timedelta(days=180)  # the reference changes only when a half-year is complete
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 PREPARED_MAX = 700
 BANDS_HEEDED = ("red", "green", "nir", "nir08", "blue", "swir16")
@@ -67,7 +69,7 @@ def digest_of(look: Look) -> str:
 
 
 def reference_for(history: Sequence[Look], yard: Yard, bands: tuple[str, ...]) -> Reference:
-    """Return the reference of a history: the median of the clearest looks of its oldest well-filled half-year.
+    """Return the reference of a history: the median of the clearest looks of its newest complete half-year.
 
     Parameters
     ----------
@@ -80,20 +82,27 @@ def reference_for(history: Sequence[Look], yard: Yard, bands: tuple[str, ...]) -
     blocks: dict[int, list[Look]] = {}
     for look in history:
         blocks.setdefault((look.scene.observed_at - EPOCH) // BLOCK, []).append(look)
-    first = (history[0].scene.observed_at - EPOCH) // BLOCK
-    # The oldest block is cut by the history's edge and would change with every look; the next ones stay.
-    order = sorted(blocks, key=lambda number: (len(blocks[number]) < 4, number == first, number))
-    looks = sorted(blocks[order[0]], key=lambda look: (-look.clear_fraction, look.scene.observed_at))[
-        :REFERENCE_LOOKS
-    ]
+    newest = (history[-1].scene.observed_at - EPOCH) // BLOCK
+    # The newest block is still growing and would change with every look.
+    order = sorted(blocks, key=lambda number: (len(blocks[number]) < BLOCK_LOOKS, number == newest, -number))
+    looks = sorted(blocks[order[0]], key=lambda look: (-look.clear_fraction, look.scene.observed_at))
+    looks = looks[:REFERENCE_LOOKS]
     key = hashlib.sha256("".join([*(digest_of(look) for look in looks), yard.key, *bands]).encode()).hexdigest()[:24]
     if key not in _references:
         anchor = _filled(looks[0], bands)
-        stack = [anchor]
+        images, shifts = [anchor], [(0.0, 0.0)]
         for look in looks[1:]:
             image = _filled(look, bands)
             shift = _measure(anchor, image, looks[0].clear & look.clear, yard, bands)
-            stack.append(image if shift is None else _move(image, shift))
+            if shift is not None and float(np.hypot(*shift)) < ODD_PX:
+                images.append(image)
+                shifts.append(shift)
+        # Single looks lie off by a few metres either way; their middle is where the map is.
+        middle = np.median(np.array(shifts), axis=0)
+        stack = [
+            _move(image, (shift[0] - middle[0], shift[1] - middle[1]))
+            for image, shift in zip(images, shifts, strict=True)
+        ]
         image = np.median(np.stack(stack), axis=0).astype(np.float32)
         gradient = np.stack([np.gradient(image, axis=2), np.gradient(image, axis=1)]).astype(np.float32)
         _references[key] = Reference(image, gradient, key)

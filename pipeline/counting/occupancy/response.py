@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.target import BAND_INDEX
-from pipeline.model import Track
+from pipeline.model import CAR_PITCH_M, Track
 from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, SHADE, cover
 from pipeline.simulate.yard import PlacedCar, place_cars
 
@@ -71,12 +71,26 @@ def _placements(key: str, holder: _Tracks) -> tuple[tuple[PlacedCar, ...], ...]:
     made: list[tuple[PlacedCar, ...]] = []
     for level in LEVELS:
         for number in range(PLACEMENTS):
-            rng = np.random.default_rng([SEED, level, number])
-            try:
-                made.append(place_cars(holder.tracks, level, rng, mean_rake=8.0))
-            except ValueError:
+            cars = _place(holder.tracks, level, number)
+            if cars is None:
                 return tuple(made)
+            made.append(cars)
     return tuple(made)
+
+
+def _place(tracks: tuple[Track, ...], level: int, number: int) -> tuple[PlacedCar, ...] | None:
+    """Spread cars over the yard, or, in every second placement, over as few neighbouring tracks as hold them."""
+    rng = np.random.default_rng([SEED, level, number])
+    typical = float(np.mean([track.line.length for track in tracks]))
+    few = min(int(np.ceil(level * CAR_PITCH_M / (0.6 * typical))), len(tracks)) if number % 2 else len(tracks)
+    while True:
+        first = int(rng.integers(len(tracks) - few + 1))
+        try:
+            return place_cars(tracks[first : first + few], level, rng, mean_rake=8.0)
+        except ValueError:
+            if few == len(tracks):
+                return None
+            few += 1
 
 
 class _Tracks:

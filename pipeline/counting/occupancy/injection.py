@@ -1,0 +1,258 @@
+"""Injection: railcars of known number stood into a site's real archived looks, and counted like any other look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta as beta_distribution
+
+from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting.occupancy.count import count
+from pipeline.counting.occupancy.measure import sun_of
+from pipeline.counting.occupancy.target import BAND_INDEX
+from pipeline.model import Count, KnownCount, Look, Refusal, Site
+from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, SHADE, cover
+from pipeline.simulate.yard import place_cars
+
+NUMBERS = (0, 5, 10, 20, 40, 80, 120)
+SUN_CLASSES = (("low", -90.0, 35.0), ("mid", 35.0, 52.0), ("high", 52.0, 90.0))  # degrees (SCIENCE section 3)
+FALSE_ALARM = 0.01
+POWER = 0.95
+MIN_LEVELS = 3  # fewer injected numbers that could be counted: no slope
+
+
+@dataclass(frozen=True)
+class Injected:
+    """One injection and what became of it."""
+
+    scene_id: str
+    sun_elevation_deg: float
+    railcars: int  # put in
+    before: float  # uncalibrated number of the look as it is; NaN when refused
+    after: float  # the same with the cars; NaN when refused
+    count: Count | Refusal
+
+    @property
+    def counted(self) -> bool:
+        """True when the look was counted with and without the cars."""
+        return bool(np.isfinite(self.before) and np.isfinite(self.after))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share with its exact binomial interval (Clopper and Pearson 1934, 90 %)."""
+
+    hits: int
+    trials: int
+
+    @property
+    def value(self) -> float:
+        """Share, NaN without trials."""
+        return self.hits / self.trials if self.trials else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Central 90 % interval."""
+        return binomial_interval(self.hits, self.trials)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What injections of one sun class say."""
+
+    sun: str  # low, mid, high or all
+    looks: int
+    refused: int
+    slope: float  # recovered over injected, least squares through the origin; NaN with too few
+    slope_sd: float
+    offset: float  # mean rise without cars is zero by construction: mean residual of the smallest injections
+    false_alarms: Rate  # looks as they are whose interval leaves zero although no car was put in
+    power: Mapping[int, Rate]  # injected number to the share found
+    detection_limit: float  # smallest number found with 95 % power at the threshold of 1 %; NaN: none
+
+
+def binomial_interval(hits: int, trials: int, level: float = 0.90) -> tuple[float, float]:
+    """Return the exact binomial interval of Clopper and Pearson (doi 10.1093/biomet/26.4.404)."""
+    if trials == 0:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else float(beta_distribution.ppf(tail, hits, trials - hits + 1))
+    high = 1.0 if hits == trials else float(beta_distribution.ppf(1 - tail, hits + 1, trials - hits))
+    return low, high
+
+
+def inject(
+    look: Look,
+    site: Site,
+    railcars: int,
+    rng: np.random.Generator,
+    *,
+    shade: Sequence[float] = SHADE,
+    shift_px: tuple[float, float] = (0.0, 0.0),
+) -> Look:
+    """Return a look with railcars rendered into its pixels, shadows for its own sun.
+
+    Parameters
+    ----------
+    look : Look
+        Reflectance; stays as it is.
+    site : Site
+    railcars : int
+        How many are added to what stands there; 0 returns the look itself.
+    rng : numpy.random.Generator
+        Places, kinds and paints.
+    shade : sequence of float
+        Share of light left in shadow, order of `kinds.BANDS`.
+    shift_px : (float, float)
+        (columns, rows) by which the image lies off: the cars lie off with it.
+
+    Raises
+    ------
+    ValueError
+        When the tracks do not hold so many cars.
+    """
+    if railcars == 0:
+        return look
+    cars = place_cars(site.tracks_on(look.scene.observed_at.date()), railcars, rng)
+    column, row = shift_px
+    gsd = look.grid.gsd_m
+    drawn = cover(cars, look.grid, *sun_of(look, site), psf_sigma_px=PSF_SIGMA_PX, shift_m=(column * gsd, -row * gsd))
+    values = look.values.copy()
+    for place, band in enumerate(look.bands):
+        if band in BAND_INDEX:
+            number = BAND_INDEX[band]
+            lost = drawn.roof + drawn.shade * np.float32(1.0 - shade[number])
+            values[place] = look.values[place] * (1.0 - lost) + drawn.paint[number]
+    return replace(look, values=values)
+
+
+def run_injection(
+    looks: Sequence[Look],
+    site: Site,
+    known: Sequence[KnownCount],
+    settings: CountingSettings,
+    quality: QualitySettings,
+    *,
+    numbers: Sequence[int] = NUMBERS,
+    per_class: int = 20,
+    seed: int = 1,
+) -> Iterator[Injected]:
+    """Inject known numbers of railcars into a site's looks and count them against the same history.
+
+    Parameters
+    ----------
+    looks : sequence of Look
+        Usable looks of one sensor, oldest first, not registered.
+    site : Site
+    known : sequence of KnownCount
+    settings : CountingSettings
+    quality : QualitySettings
+    numbers : sequence of int
+        Railcars to inject; 0 is always counted too.
+    per_class : int
+        Looks of each sun class that receive injections, spread over the archive.
+    seed : int
+
+    Yields
+    ------
+    Injected
+        In order of look and number; numbers that the tracks cannot hold are left out.
+    """
+    ready = range(settings.history_min_looks, len(looks))
+    classes: dict[str, list[int]] = {}
+    for index in ready:
+        classes.setdefault(sun_class(sun_of(looks[index], site)[0]), []).append(index)
+    chosen: list[int] = []
+    for members in classes.values():
+        spread = np.unique(np.linspace(0, len(members) - 1, min(per_class, len(members))).round().astype(int))
+        chosen += [members[int(place)] for place in spread]
+    for index in sorted(chosen):
+        look, history = looks[index], looks[:index]
+        sun = sun_of(look, site)[0]
+        told = [entry for entry in known if entry.observed_at <= look.scene.observed_at]
+        plain = count(look, history, site, told, settings, quality)
+        before = _raw(plain)
+        shift = (plain.measures.get("shift_col_px", 0.0), plain.measures.get("shift_row_px", 0.0))
+        for number in numbers:
+            if number == 0:
+                yield Injected(look.scene.scene_id, sun, 0, before, before, plain)
+                continue
+            try:
+                filled = inject(look, site, number, np.random.default_rng([seed, index, number]), shift_px=shift)
+            except ValueError:
+                break
+            answer = count(filled, history, site, told, settings, quality)
+            yield Injected(look.scene.scene_id, sun, number, before, _raw(answer), answer)
+
+
+def sun_class(elevation_deg: float) -> str:
+    """Return low, mid or high."""
+    return next(name for name, low, high in SUN_CLASSES if low <= elevation_deg < high or high == 90.0)
+
+
+def summarise(injections: Sequence[Injected]) -> tuple[Recovery, ...]:
+    """Return what injections say, all together and for each sun class.
+
+    A look counts as found when its rise over the same look without cars exceeds the 99 % point of the differences
+    that looks without injection show among themselves.
+    """
+    groups = [("all", list(injections))]
+    groups += [
+        (name, [one for one in injections if sun_class(one.sun_elevation_deg) == name]) for name, _, _ in SUN_CLASSES
+    ]
+    return tuple(_recovery(name, group) for name, group in groups if group)
+
+
+def _recovery(name: str, group: Sequence[Injected]) -> Recovery:
+    good = [one for one in group if one.counted]
+    empty = np.array([one.before for one in good if one.railcars == 0])
+    filled = [one for one in good if one.railcars > 0]
+    n = np.array([one.railcars for one in filled], dtype=np.float64)
+    rise = np.array([one.after - one.before for one in filled])
+    slope, slope_sd, offset = float("nan"), float("nan"), float("nan")
+    if len(set(n.tolist())) >= MIN_LEVELS:
+        slope, slope_sd = slope_through_origin(n, rise)
+        offset = float(np.mean((rise - slope * n)[n <= 10])) if (n <= 10).any() else float("nan")
+    threshold = float("inf")
+    if empty.size >= 5:
+        centre = float(np.median(empty))
+        spread = 1.4826 * float(np.median(np.abs(empty - centre)))
+        threshold = centre + 2.326 * max(spread, 0.5)
+    numbers = sorted({one.railcars for one in filled})
+    power = {
+        m: Rate(
+            sum(one.after > threshold for one in filled if one.railcars == m),
+            sum(one.railcars == m for one in filled),
+        )
+        for m in numbers
+    }
+    limit = next((float(m) for m in numbers if power[m].value >= POWER), float("nan"))
+    alarms = [one for one in good if one.railcars == 0]
+    hits = sum(isinstance(one.count, Count) and one.count.low > 0 for one in alarms)
+    return Recovery(
+        name, len({one.scene_id for one in group}), sum(not one.counted for one in group), slope, slope_sd, offset,
+        Rate(hits, len(alarms)), power, limit,
+    )  # fmt: skip
+
+
+def slope_through_origin(injected: NDArray[np.float64], recovered: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the slope of recovered over injected and its standard error.
+
+    Least squares through the origin with weights 1/n², since errors grow with the number: the mean ratio.
+    """
+    ratio = recovered / injected
+    weight = injected / injected.sum()
+    slope = float((weight * ratio).sum())
+    effective = 1.0 / float((weight**2).sum())
+    variance = float((weight * (ratio - slope) ** 2).sum())
+    return slope, float(np.sqrt(variance / max(effective - 1.0, 1.0)))
+
+
+def _raw(answer: Count | Refusal) -> float:
+    """Return the number that scale and zero turn into railcars, before it is cut at zero."""
+    if isinstance(answer, Refusal):
+        return float("nan")
+    return (answer.measures["uncalibrated"] - answer.measures["zero"]) / answer.measures["scale"]
