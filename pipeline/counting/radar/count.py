@@ -10,9 +10,9 @@ from scipy.stats import pearsonr
 
 from pipeline.config.schema import CountingSettings, QualitySettings
 from pipeline.counting.radar.estimate import Pair, estimate
-from pipeline.counting.radar.series import YardSeries, yard_series, yard_weights
+from pipeline.counting.radar.series import POLARISATIONS, YardSeries, yard_series, yard_weights
 from pipeline.flags import canonical
-from pipeline.model import CAR_PITCH_M, Count, KnownCount, Look, Refusal, Site
+from pipeline.model import CAR_PITCH_M, Count, FloatArray, KnownCount, Look, Refusal, Site
 
 METHOD = "radar"
 METHOD_VERSION = "1"
@@ -20,6 +20,7 @@ METHOD_VERSION = "1"
 # and as uncertain: the estimate carries a standard deviation of 0.5 in its logarithm.
 CAR_DB = {"vv": 6.0, "vh": 5.2}
 TRACK_WIDTH_M = 5.0
+USUAL_SD = 6.0  # railcars by which a yard's quieter looks differ
 SIX = 6  # passes behind the pooled figure
 SIX_DAYS = 100.0  # within which they must lie
 NEAR_DAYS = 2.0  # a known count so far from a look still speaks of it
@@ -61,22 +62,10 @@ def count(
     past = [one for one in history if _same_orbit(one, look) and one.scene.observed_at < look.scene.observed_at]
     past = past[-settings.history_max_looks :]
     weights = yard_weights(site, look, look.grid)
-    total = float(weights.sum())
-    if total <= 0:
-        return _refuse("TRACKS_OUTSIDE", "No track of the site lies inside the radar image.")
-    seen = float(weights[look.clear].sum()) / total
-    if not {"vv", "vh"} & set(look.bands) or seen <= 0:
-        return _refuse("NO_DATA", "The radar image holds neither VV nor VH over the tracks.")
-    if seen < quality.min_clear_fraction:
-        return _refuse("NO_DATA", f"Only {seen:.0%} of the track area lies inside the radar image.")
-    past = [one for one in past if float(weights[one.clear].sum()) / total >= quality.min_clear_fraction]
-    past = [one for one in past if set(one.bands) & set(look.bands) & {"vv", "vh"}]
-    if len(past) < settings.history_min_looks:
-        return _refuse(
-            "HISTORY_SHORT",
-            f"Only {len(past)} earlier looks of {look.scene.platform} on orbit {look.scene.orbit or 'unknown'}; "
-            f"{settings.history_min_looks} are needed.",
-        )
+    past = [one for one in past if _seen(one, weights) >= quality.min_clear_fraction and _polarised(one, look)]
+    refusal = _unusable(look, weights, len(past), settings, quality)
+    if refusal is not None:
+        return refusal
     series = yard_series(look, past, weights)
     if not series.polarisations:
         return _refuse("NO_DATA", "The radar looks of this orbit share neither VV nor VH.")
@@ -86,9 +75,40 @@ def count(
     return _conclude(look, past, known, change, noise, scale)
 
 
+def _unusable(
+    look: Look, weights: FloatArray, past: int, settings: CountingSettings, quality: QualitySettings
+) -> Refusal | None:
+    """Return why a look cannot be counted, None when it can."""
+    seen = _seen(look, weights)
+    if not weights.any():
+        return _refuse("TRACKS_OUTSIDE", "No track of the site lies inside the radar image.")
+    if not _polarised(look, look):
+        return _refuse("NO_DATA", "The radar image holds neither VV nor VH.")
+    if seen < quality.min_clear_fraction:
+        return _refuse("NO_DATA", f"Only {seen:.0%} of the track area holds radar data.")
+    if past < settings.history_min_looks:
+        return _refuse(
+            "HISTORY_SHORT",
+            f"Only {past} earlier looks of {look.scene.platform} on orbit {look.scene.orbit or 'unknown'}; "
+            f"{settings.history_min_looks} are needed.",
+        )
+    return None
+
+
+def _seen(look: Look, weights: FloatArray) -> float:
+    """Return the share of the yard's weights that a look holds data for."""
+    total = float(weights.sum())
+    return float(weights[look.clear].sum()) / total if total > 0 else 0.0
+
+
+def _polarised(one: Look, look: Look) -> bool:
+    """Tell whether two looks share VV or VH."""
+    return bool(set(one.bands) & set(look.bands) & set(POLARISATIONS))
+
+
 def _conclude(
-    look: Look, past: Sequence[Look], known: Sequence[KnownCount], change: np.ndarray, noise: float, scale: float
-) -> Count:  # type: ignore[type-arg]
+    look: Look, past: Sequence[Look], known: Sequence[KnownCount], change: FloatArray, noise: float, scale: float
+) -> Count:
     pairs = _pairs(past, change, known)
     one = estimate(float(change[-1]), noise, len(past), scale, pairs)
     proof, p_value = _proof(pairs)
@@ -141,19 +161,23 @@ def _same_orbit(one: Look, look: Look) -> bool:
     )
 
 
-def _combine(series: YardSeries, gsd_m: float) -> tuple[np.ndarray, float, float]:  # type: ignore[type-arg]
+def _combine(series: YardSeries, gsd_m: float) -> tuple[FloatArray, float, float]:
     """Join the polarisations by what each says of cars over its noise; return changes, noise and change per car."""
     factor = np.array([10 ** (CAR_DB[name] / 10) - 1.0 for name in series.polarisations])
     per_car = factor * CAR_PITCH_M * TRACK_WIDTH_M / gsd_m**2 * series.share / series.area_px
-    weight = per_car / series.noise**2
+    # The yard's own quiet half holds cars that come and go, some USUAL_SD of them: they are no noise.
+    own = np.sqrt(np.maximum(series.own_noise**2 - (per_car * USUAL_SD) ** 2, (0.5 * series.own_noise) ** 2))
+    noise = np.where(np.isfinite(series.empty_noise), np.fmax(series.empty_noise, own), own)
+    noise = np.maximum(noise, 1e-3)
+    weight = per_car / noise**2
     weight = weight / weight.sum()
     change = (weight[:, None] * series.change).sum(axis=0)
     # Speckle is independent between polarisations, moisture is not: noise between the two extremes.
-    apart, together = float(np.sqrt((weight**2 * series.noise**2).sum())), float((weight * series.noise).sum())
+    apart, together = float(np.sqrt((weight**2 * noise**2).sum())), float((weight * noise).sum())
     return change, 0.5 * (apart + together), float((weight * per_car).sum())
 
 
-def _pairs(past: Sequence[Look], change: np.ndarray, known: Sequence[KnownCount]) -> list[Pair]:  # type: ignore[type-arg]
+def _pairs(past: Sequence[Look], change: FloatArray, known: Sequence[KnownCount]) -> list[Pair]:
     """Join known counts to the nearest look of the orbit; each look and each count is used once."""
     made: dict[int, tuple[float, Pair]] = {}
     for entry in known:

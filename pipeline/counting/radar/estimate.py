@@ -12,7 +12,10 @@ from pipeline.model import COUNT_MAX, FloatArray
 
 LN_SCALE_SD = 0.5  # of a car's brightness about the kinds' mean: geometry, load, double bounce
 USUAL_MEAN = 14.0  # railcars in the yard on average, prior (exponential): the public record says "fewer than 20"
-LN_NOISE_SD = 0.2  # of the noise about its estimate
+LN_NOISE_SD = 0.35  # of the noise about its estimate
+# Variance per car of what stands in the yard about the mean car: kinds differ by 35 % in brightness and come in
+# rakes of about ten, 0.35**2 * 10.
+MIX = 1.2
 FALSE_ALARM, POWER = 0.01, 0.95
 BELOW = 200  # the posterior is followed this far below zero, so that an empty yard's interval reaches zero
 
@@ -63,9 +66,9 @@ def estimate(
     passes : int
         How many looks `change` is the mean of.
     """
-    scales = scale * np.exp(LN_SCALE_SD * np.linspace(-2.5, 2.5, 21))
-    usuals = np.concatenate([np.arange(0.0, 30.0, 1.5), np.arange(30.0, 121.0, 7.0)])
-    sds = noise * np.exp(LN_NOISE_SD * np.linspace(-2, 2, 5))
+    scales = scale * np.exp(LN_SCALE_SD * np.linspace(-2.4, 2.4, 17))
+    usuals = np.concatenate([np.arange(0.0, 30.0, 2.0), np.arange(30.0, 121.0, 10.0)])
+    sds = noise * np.exp(LN_NOISE_SD * np.linspace(-2, 2, 7))
     a, m, s = (g.ravel() for g in np.meshgrid(scales, usuals, sds, indexing="ij"))
     width = np.gradient(usuals)
     log_w = (
@@ -75,29 +78,31 @@ def estimate(
         + norm.logpdf(np.log(s / noise), 0, LN_NOISE_SD)
     )
     for pair in pairs:
-        log_w = log_w + norm.logpdf(pair.change, a * (pair.railcars - m), np.hypot(s, a * pair.sd))
+        spread = np.sqrt(s**2 + a**2 * (pair.sd**2 + MIX * max(pair.railcars, 0.0)))
+        log_w = log_w + norm.logpdf(pair.change, a * (pair.railcars - m), spread)
     w = np.exp(log_w - log_w.max())
-    keep = w > 1e-6
-    a, m, s, w = a[keep], m[keep], s[keep], w[keep] / w[keep].sum()
-    spread = s * np.sqrt(1.0 / passes + 1.0 / looks)
+    keep = w > 1e-4
+    a, m, s, w = a[keep, None], m[keep, None], s[keep, None], w[keep, None] / w[keep].sum()
+    s2 = s**2 * (1.0 / passes + 1.0 / looks)
+    mix = MIX * (1.0 if passes == 1 else 0.5)  # cars stay for days: the passes of one mean see many of them twice
     numbers = np.arange(-BELOW, COUNT_MAX + BELOW + 1, dtype=np.float64)
-    density = np.zeros(numbers.size)
-    for ai, mi, si, wi in zip(a, m, spread, w, strict=True):
-        density += wi * np.exp(-0.5 * ((change - ai * (numbers - mi)) / si) ** 2) / si
-    likelihood = density[BELOW : BELOW + COUNT_MAX + 1]
-    peak = likelihood.max()
-    # Interval: the mixture's own quantiles of n given (scale, usual, noise), not cut at zero before they are taken.
-    centre, width_n = m + change / a, spread / a
-    low, best, high = (_quantile(centre, width_n, w, p) for p in (0.05, 0.5, 0.95))
+    sd = np.sqrt(s2 + a**2 * mix * np.maximum(numbers, 0.0))
+    density = np.exp(-0.5 * ((change - a * (numbers - m)) / sd) ** 2) / sd
+    likelihood = (w * density).sum(axis=0)[BELOW : BELOW + COUNT_MAX + 1]
+    peak = float(likelihood.max())
+    # Each (scale, usual, noise) keeps its weight: a flat prior on the number would favour dim cars without end.
+    mass = density.sum(axis=1, keepdims=True)
+    posterior = (w * density / np.where(mass > 0, mass, 1.0)).sum(axis=0)
+    low, best, high = np.interp((0.05, 0.5, 0.95), np.cumsum(posterior) / posterior.sum(), numbers + 0.5)
     return Estimate(
         float(np.clip(best, 0, COUNT_MAX)),
         float(np.clip(low, 0, COUNT_MAX)),
         float(np.clip(high, 0, COUNT_MAX)),
-        _detection_limit(a, m, spread, w),
+        _detection_limit(a, m, s2, w, mix),
         likelihood / peak if peak > 0 else np.ones(COUNT_MAX + 1),
         float((a * w).sum()),
         float((m * w).sum()),
-        float((spread / a * w).sum()),
+        float((np.sqrt(s2) / a * w).sum()),
     )
 
 
@@ -105,7 +110,7 @@ def _quantile(centre: FloatArray, width: FloatArray, w: FloatArray, p: float) ->
     """Return a quantile of a mixture of Gaussians by bisection."""
     low = float((centre - 8 * width).min())
     high = float((centre + 8 * width).max())
-    for _ in range(60):
+    for _ in range(45):
         middle = 0.5 * (low + high)
         if float((w * norm.cdf(middle, centre, width)).sum()) < p:
             low = middle
@@ -114,16 +119,17 @@ def _quantile(centre: FloatArray, width: FloatArray, w: FloatArray, p: float) ->
     return 0.5 * (low + high)
 
 
-def _detection_limit(a: FloatArray, m: FloatArray, s: FloatArray, w: FloatArray) -> float:
+def _detection_limit(a: FloatArray, m: FloatArray, s2: FloatArray, w: FloatArray, mix: float) -> float:
     """Return the smallest number that passes the 1 % threshold of an empty yard with 95 % power."""
-    threshold = _quantile(-a * m, s, w, 1.0 - FALSE_ALARM)
+    threshold = _quantile(-a * m, np.sqrt(s2), w, 1.0 - FALSE_ALARM)
+
+    def power(number: float) -> float:
+        return float((w * norm.sf(threshold, a * (number - m), np.sqrt(s2 + a**2 * mix * number))).sum())
+
     low, high = 0.0, float(COUNT_MAX)
-    if float((w * norm.sf(threshold, a * (high - m), s)).sum()) < POWER:
+    if power(high) < POWER:
         return high
-    for _ in range(40):
+    for _ in range(30):
         middle = 0.5 * (low + high)
-        if float((w * norm.sf(threshold, a * (middle - m), s)).sum()) < POWER:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if power(middle) < POWER else (low, middle)
     return high

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 from scipy.ndimage import binary_dilation, gaussian_filter
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from pipeline.model import BoolArray, FloatArray, Grid, Look, Site
@@ -19,6 +20,7 @@ HALF_WIDTH_M = 4.0  # of a track's strip: a car, its foot and its layover
 KEEP_OFF_M = 45.0  # controls stay so far from any track: twice the resolution
 CONTROL_REACH_M = 900.0  # and not farther than this, so that weather and incidence are alike
 MAX_CONTROLS = 40
+Place = tuple[NDArray[np.intp], FloatArray]  # flat pixel indices and their weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class YardSeries:
     """The yard's relative change in every look of one orbit; the last one is the look to be counted."""
 
     change: FloatArray  # (polarisations, looks): brightness over the past's mean and the controls' gain, minus 1
-    noise: FloatArray  # (polarisations,): standard deviation of the same for empty ground, from controls and past
-    controls: FloatArray  # (polarisations, control patches): change of each in the last look
+    empty_noise: FloatArray  # (polarisations,): its standard deviation on patches off the yard, NaN with fewer than 3
+    own_noise: FloatArray  # (polarisations,): of the yard itself in its quieter half, cars that come and go included
     share: float  # mean weight on track pixels: how much of a car's return the weights keep
     area_px: float  # sum of the weights
     polarisations: tuple[str, ...]
@@ -41,7 +43,7 @@ def yard_weights(site: Site, look: Look, grid: Grid) -> FloatArray:
         return np.zeros(grid.shape)
     step = max(round(grid.gsd_m / 2.5), 1)
     a, b, c, d, e, f = grid.transform
-    strip = unary_union([track.line for track in tracks]).buffer(HALF_WIDTH_M)
+    strip: BaseGeometry = unary_union([track.line for track in tracks]).buffer(HALF_WIDTH_M)
     for zone in (*site.zones_on(day, "canopy"), *site.zones_on(day, "ignore")):
         strip = strip.difference(zone.area)
     if strip.is_empty:
@@ -83,34 +85,42 @@ def yard_series(look: Look, past: Sequence[Look], weights: FloatArray) -> YardSe
     keep_off = binary_dilation(near, iterations=max(round(KEEP_OFF_M / gsd), 1))
     reach = binary_dilation(near, iterations=max(round(CONTROL_REACH_M / gsd), 2))
     patches = _patches(weights, keep_off)
-    change, noise, last = [], [], []
+    clear = np.stack([one.clear for one in (*past, look)])
+    change, empty_noise, own_noise = [], [], []
     for name in names:
         stack = np.stack([one.band(name) for one in (*past, look)]).astype(np.float64)
-        usable = np.stack([one.clear for one in (*past, look)]) & np.isfinite(stack) & (stack > 0)
-        stack = np.where(usable, stack, np.nan)
-        count = np.maximum(usable[:-1].sum(axis=0), 1)
-        mean = np.where(usable[:-1].any(axis=0), np.nansum(stack[:-1], axis=0) / count, np.nan)
-        ground = reach & ~keep_off & np.isfinite(mean)
-        stable = _stable(stack[:-1], mean, ground)
-        gain = np.array([_ratio(image, mean, stable.astype(float)) for image in stack])
+        stack[~(clear & np.isfinite(stack) & (stack > 0))] = np.nan
+        mean = _past_mean(stack[:-1])
+        stable = _stable(stack[:-1], mean, reach & ~keep_off & np.isfinite(mean))
+        gain = _ratios(stack, mean, (np.flatnonzero(stable), np.ones(int(stable.sum()))))
         gain = np.where(np.isfinite(gain) & (gain > 0), gain, 1.0)
-        yard = np.array([_ratio(i / g, mean, weights) for i, g in zip(stack, gain, strict=True)]) - 1.0
-        empty = [
-            np.array([_ratio(i / g, mean, patch) for i, g in zip(stack, gain, strict=True)]) - 1.0 for patch in patches
-        ]
+        inside = np.flatnonzero(near)
+        yard = _ratios(stack, mean, (inside, weights.ravel()[inside])) / gain - 1.0
+        empty = [_ratios(stack, mean, patch)[:-1] / gain[:-1] - 1.0 for patch in patches]
         change.append(yard)
-        noise.append(_noise(yard[:-1], [patch[:-1] for patch in empty], mean, weights, len(past)))
-        last.append([float(patch[-1]) for patch in empty])
+        empty_noise.append(float(np.median([_spread(e) for e in empty])) if len(empty) >= 3 else np.nan)
+        own_noise.append(_half_width(yard[:-1]))
     total = float(weights.sum())
     return YardSeries(
-        np.array(change), np.array(noise), np.array(last), float((weights**2).sum() / total), total, names
+        np.array(change), np.array(empty_noise), np.array(own_noise), float((weights**2).sum() / total), total, names
     )
 
 
-def _ratio(image: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
-    good = np.isfinite(image) & np.isfinite(mean) & (weights > 0)
-    below = float((weights[good] * mean[good]).sum())
-    return float((weights[good] * image[good]).sum()) / below if below > 0 else float("nan")
+def _past_mean(stack: FloatArray) -> FloatArray:
+    """Return the mean over looks, NaN where fewer than half of them saw the pixel."""
+    seen = np.isfinite(stack).sum(axis=0)
+    total = np.nansum(stack, axis=0)
+    return np.asarray(np.where(seen * 2 >= len(stack), total / np.maximum(seen, 1), np.nan))
+
+
+def _ratios(stack: FloatArray, mean: FloatArray, place: Place) -> FloatArray:
+    """Return, for each look, weighted brightness over that of the mean on the same usable pixels, (looks,)."""
+    index, weight = place
+    images, past = stack.reshape(len(stack), -1)[:, index], mean.ravel()[index]
+    good = np.isfinite(images) & np.isfinite(past)
+    above = np.where(good, images, 0.0) @ weight
+    below = np.where(good, past, 0.0) @ weight
+    return np.asarray(np.divide(above, below, out=np.full(len(stack), np.nan), where=below > 0))
 
 
 def _stable(stack: FloatArray, mean: FloatArray, ground: BoolArray) -> BoolArray:
@@ -127,39 +137,24 @@ def _stable(stack: FloatArray, mean: FloatArray, ground: BoolArray) -> BoolArray
     return out
 
 
-def _patches(weights: FloatArray, keep_off: BoolArray) -> list[NDArray[np.float64]]:
+def _patches(weights: FloatArray, keep_off: BoolArray) -> list[Place]:
     """Return the yard's weights moved to places off the yard, at most `MAX_CONTROLS`, in a fixed order."""
     rows, cols = np.nonzero(weights > 0)
     height, width = weights.shape
-    made: list[NDArray[np.float64]] = []
-    step_r, step_c = max((np.ptp(rows) + 1) // 2, 3), max((np.ptp(cols) + 1) // 4, 3)
-    for dr in range(-height, height, int(step_r)):
-        for dc in range(-width, width, int(step_c)):
+    values = weights[rows, cols]
+    made: list[Place] = []
+    step_r, step_c = max(int(np.ptp(rows) + 1) // 2, 3), max(int(np.ptp(cols) + 1) // 4, 3)
+    for dr in range(-height, height, step_r):
+        for dc in range(-width, width, step_c):
             r, c = rows + dr, cols + dc
             inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
-            if inside.mean() < 0.8 or keep_off[r[inside], c[inside]].mean() > 0.02:
+            if inside.mean() < 0.8:
                 continue
-            patch = np.zeros_like(weights)
-            patch[r[inside], c[inside]] = weights[rows[inside], cols[inside]]
-            patch[keep_off] = 0.0
-            made.append(patch)
-    skip = max(int(np.ceil(len(made) / MAX_CONTROLS)), 1)
-    return made[::skip]
-
-
-def _noise(
-    yard: FloatArray, empty: Sequence[FloatArray], mean: FloatArray, weights: FloatArray, looks: int
-) -> float:
-    """Return the standard deviation of one look's change over empty ground.
-
-    The yard's own past holds cars too, so its scatter is an upper bound; the controls' median is the estimate.
-    """
-    unbias = np.sqrt(looks / max(looks - 1.0, 1.0))
-    own = _spread(yard) * unbias
-    if len(empty) < 3:
-        return max(own, 1e-3)
-    off = float(np.median([_spread(series) for series in empty])) * unbias
-    return max(min(own, off), 0.25 * off, 1e-3)
+            free = inside.copy()
+            free[inside] = ~keep_off[r[inside], c[inside]]
+            if free.mean() >= 0.78:
+                made.append((r[free] * width + c[free], values[free]))
+    return made[:: max(-(-len(made) // MAX_CONTROLS), 1)]
 
 
 def _spread(values: FloatArray) -> float:
@@ -168,4 +163,17 @@ def _spread(values: FloatArray) -> float:
     if finite.size < 2:
         return float("inf")
     robust = 1.4826 * float(np.median(np.abs(finite - np.median(finite))))
-    return 0.5 * (robust + float(finite.std()))
+    return 0.5 * (robust + float(finite.std(ddof=1)))
+
+
+def _half_width(values: FloatArray) -> float:
+    """Return a standard deviation from the shortest half of the values, which surges do not reach.
+
+    Rousseeuw & Leroy 1988, doi 10.1111/j.1467-9574.1988.tb01224.x, with their small-sample factor.
+    """
+    finite = np.sort(values[np.isfinite(values)])
+    half = finite.size // 2 + 1
+    if finite.size < 4:
+        return float("inf")
+    shortest = float((finite[half - 1 :] - finite[: finite.size - half + 1]).min())
+    return shortest / (2 * 0.6745) * (1 + 5.0 / finite.size)
