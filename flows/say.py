@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from flows.tables import visible
 from pipeline.model import Ledger, LedgerEntry, SurgeStatus
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def say_round(result: RoundResult, *, failures_are_expected: bool = False) -> in
         f"{len(result.plan.skipped)} known already",
     ]
     typer.echo(f"{site}: {', '.join(parts)}.")
+    told_before = set(result.plan.messages)  # the progress said them while they were news
     for message in result.messages:
-        typer.echo(message)
+        if message not in told_before:
+            typer.echo(message)
     judgement = result.judgement
     if judgement is not None:
         for change in judgement.changes:
@@ -53,7 +56,13 @@ def say_round(result: RoundResult, *, failures_are_expected: bool = False) -> in
 def failures(ledger: Ledger, *, err: bool = True) -> None:
     """List what failed, with why."""
     for entry in _failed(ledger):
-        typer.echo(f"failed: {entry.subject}: {' '.join(entry.detail.split())}", err=err)
+        typer.echo(f"failed: {with_subject(entry.subject, entry.detail)}", err=err)
+
+
+def with_subject(subject: str, detail: str) -> str:
+    """Return one line that names its subject once."""
+    flat = visible(" ".join(detail.split()))
+    return flat if flat.startswith(subject) else f"{visible(subject)}: {flat}"
 
 
 def _failed(ledger: Ledger) -> list[LedgerEntry]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from flows.say import with_subject
 from flows.tables import sparkline, visible
 from pipeline.model import Observation, Outcome, Surge, SurgeStatus
 from pipeline.report.tables import series_row, surge_row, zulu
@@ -118,7 +119,7 @@ def lines(found: Standing) -> list[str]:
     out.append(f"Open surges   {len(found.open_surges) or 'none'}")
     out += [f"  {surge.tier.value:<6}{surge.surge_id[:8]}  {visible(surge.sentence)}" for surge in found.open_surges]
     out.append(f"Failed looks  {len(found.failures) or 'none'}")
-    out += [f"  {row.scene_id}: {visible(row.detail)}" for row in found.failures[-FAILURES_SHOWN:]]
+    out += [f"  {with_subject(row.scene_id, row.detail)}" for row in found.failures[-FAILURES_SHOWN:]]
     if len(found.failures) > FAILURES_SHOWN:
         out.append(f"  and {len(found.failures) - FAILURES_SHOWN} more: railwatch series {found.site} --format table")
     out.append("Sources")
