@@ -160,6 +160,12 @@ def _finish(path: Path, stamp: datetime) -> None:
                 "VALUES ('', '', ?, 'geom', ?, ?, '', 1, 'railwatch', '', ?)",
                 (layer, f"railwatch {layer}", style, when),
             )
+    # GDAL writes its clock once more when a second passes while it writes, which moves SQLite's change counter
+    # (file format, bytes 24 and 92, which must agree).
+    with path.open("r+b") as file:
+        for offset in (24, 92):
+            file.seek(offset)
+            file.write((1).to_bytes(4, "big"))
 
 
 def _cars(looks: Sequence[tuple[str, Observation]]) -> list[tuple[str, Observation, Railcar]]:
