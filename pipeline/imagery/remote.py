@@ -16,7 +16,7 @@ from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from pipeline.errors import HostileInputError, ReadError
 from pipeline.imagery.hosts import Gate, shorten
@@ -87,7 +87,7 @@ class Web:
         """
         retrying = Retrying(
             stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential_jitter(self.wait_s, max=20.0, jitter=self.wait_s),
+            wait=wait_exponential(multiplier=self.wait_s, max=20.0) + wait_random(0, self.wait_s),
             retry=retry_if_exception(_passing),
             reraise=True,
         )

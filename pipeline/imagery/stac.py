@@ -13,7 +13,7 @@ from pystac_client import Client
 from pystac_client.conformance import ConformanceClasses
 from pystac_client.exceptions import APIError
 from requests import RequestException
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from pipeline.config.schema import CollectionConfig, SourceConfig
 from pipeline.errors import ReadError, SourceError
@@ -69,7 +69,7 @@ class StacSource:
         # A search that died between pages is begun anew: half a list would make scenes look as if they were gone.
         retrying = Retrying(
             stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential_jitter(self.wait_s, max=30.0, jitter=self.wait_s),
+            wait=wait_exponential(multiplier=self.wait_s, max=30.0) + wait_random(0, self.wait_s),
             retry=retry_if_exception_type(_PassingError),
             reraise=True,
         )
@@ -133,7 +133,7 @@ class StacSource:
             warnings.simplefilter("ignore")
             query = collection.query if client.conforms_to(ConformanceClasses.QUERY) else {}
             search = client.search(
-                method="POST" if query else None,
+                method="POST" if _takes_post(client) else "GET",
                 collections=[collection.id],
                 bbox=area_degrees(site).bounds,
                 datetime=(max(since, _start(collection, since)), until),
@@ -166,6 +166,12 @@ class StacSource:
             kept = [f for f in fresh if f.get("collection") in (collection.id, None)]
             found += [(parse_item(feature, self.config, collection), feature) for feature in kept]
         return found
+
+
+def _takes_post(client: Client) -> bool:
+    """Tell whether the server declares searches by POST, whose next pages more servers get right."""
+    links = client.get_links("search")
+    return any(str(link.extra_fields.get("method", "GET")).upper() == "POST" for link in links)
 
 
 def _start(collection: CollectionConfig, since: datetime) -> datetime:
