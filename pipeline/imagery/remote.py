@@ -240,6 +240,8 @@ class RangeFile(io.RawIOBase):
     def _load(self, start: int, size: int) -> None:
         data, total = self._web.fetch(self._href, self._client, start, start + size - 1)
         self.requests += 1
+        if not start and not data:
+            raise ReadError(f"{shorten(self._href)} is empty.")
         if not total:
             raise ReadError(f"{shorten(self._href)}: the server does not tell the file's length.")
         if len(data) == total:

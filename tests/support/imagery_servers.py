@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -130,6 +131,7 @@ def nginx_server(folder: Path, work: Path) -> Iterator[str]:
     config = work / "nginx.conf"
     config.write_text(
         f"""
+{"user root;" if os.geteuid() == 0 else ""}
 daemon off; pid {work}/nginx.pid; error_log {work}/error.log; worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
