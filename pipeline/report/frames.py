@@ -188,7 +188,12 @@ def _difference(
             note="No difference: the quiet look and the peak come from different sensors or grids.",
         )
     window = window_around_tracks(site, after.grid)
-    change = difference(before, after, window)
+    change, shift = difference(before, after, window)
+    aligned = (
+        "the shift could not be measured, so edges may show"
+        if shift is None
+        else (f"{shift[0]:+.2f} columns and {shift[1]:+.2f} rows removed")
+    )
     picture, span = render_difference(change, after.grid.gsd_m, max_pixels=max_pixels)
     scale = nice_length_m(window.width * after.grid.gsd_m)
     return Frame(
@@ -206,7 +211,8 @@ def _difference(
         (
             ("Shows", f"{day(peak.observed_at)} minus {day(quiet.observed_at)}"),
             ("Scale", f"red darker, blue brighter, full at ±{span:.3g} of the image's values"),
-            ("Brought together", "median and spread of the earlier look; grey is masked in either"),
+            ("Aligned", aligned),
+            ("Levelled", "to median and spread of the earlier look; grey is masked in either"),
         ),
     )
 

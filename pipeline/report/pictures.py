@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.ops import unary_union
 
 from pipeline.model import BoolArray, FloatArray, Grid, Look, Site
+from pipeline.report.align import moved, offset
 
 MARGIN_M = 90.0  # around the tracks, metres
 FINE_M = 5.0  # below this sampling a picture is photographic and kept as JPEG, above it every pixel counts: PNG
@@ -143,7 +144,7 @@ def comparable(before: Look, after: Look) -> bool:
     return before.grid == after.grid and before.scene.sensor == after.scene.sensor
 
 
-def difference(before: Look, after: Look, window: Window) -> FloatArray:
+def difference(before: Look, after: Look, window: Window) -> tuple[FloatArray, tuple[float, float] | None]:
     """Return what changed in brightness between two looks of one grid.
 
     Parameters
@@ -154,20 +155,27 @@ def difference(before: Look, after: Look, window: Window) -> FloatArray:
 
     Returns
     -------
-    ndarray
-        (rows, columns), `after` minus `before` in the unit of the values, NaN where either is masked. The mean of
-        the visible layers; `after` is first brought to the median and the interquartile range of `before` over the
-        pixels that both have clear, which takes out haze and sun but not railcars, a small part of the window.
+    change : ndarray
+        (rows, columns) of the window, `after` minus `before` in the unit of the values, NaN where either is masked.
+        The mean of the visible layers; `after` is first aligned, then brought to the median and the interquartile
+        range of `before` over the window's pixels that both have clear, which takes out haze and sun but not
+        railcars, a small part of the window.
+    shift : tuple of float or None
+        (columns, rows) by which `after` lay off, removed; None when it could not be measured.
     """
-    (_, first), (_, second) = layers_of(before, window), layers_of(after, window)
-    a, b = first.mean(axis=0), second.mean(axis=0)
-    both = before.clear[window.slices] & after.clear[window.slices] & np.isfinite(a) & np.isfinite(b)
+    whole = Window(0, before.grid.height, 0, before.grid.width)
+    a, b = (np.where(look.clear, layers_of(look, whole)[1].mean(axis=0), np.nan) for look in (before, after))
+    shift = offset(a, b, before.clear & after.clear & np.isfinite(a) & np.isfinite(b))
+    if shift is not None:
+        b = moved(b, shift)
+    a, b = a[window.slices], b[window.slices]
+    both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 16:
-        return np.full(a.shape, np.nan)
+        return np.full(a.shape, np.nan), shift
     (a25, a50, a75), (b25, b50, b75) = (np.percentile(v[both], (25.0, 50.0, 75.0)) for v in (a, b))
     gain = np.clip((a75 - a25) / (b75 - b25), 0.5, 2.0) if b75 > b25 else 1.0
     out: FloatArray = np.where(both, (b - b50) * gain + a50 - a, np.nan)
-    return out
+    return out, shift
 
 
 def render_difference(change: FloatArray, gsd_m: float, *, max_pixels: int = 120_000) -> tuple[Picture, float]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 from support.report_world import HOSTILE, a_look, a_report, a_site, cars_on
 
-from pipeline.model import Grid, Look, Site
+from pipeline.model import Grid, Look, Scene, Site
 from pipeline.report.drawing import draw_look, draw_site_check
 from pipeline.report.frames import frames_of
 from pipeline.report.pictures import (
@@ -26,6 +26,8 @@ from pipeline.report.pictures import (
     stretch_of,
     window_around_tracks,
 )
+from pipeline.simulate.coarse import SimplePlan, SimulatedLook, simulate_series
+from pipeline.simulate.kinds import BANDS
 
 AT = datetime(2023, 10, 1, 2, 20, tzinfo=UTC)
 LATER = datetime(2023, 10, 6, 2, 20, tzinfo=UTC)
@@ -70,7 +72,7 @@ def test_the_difference_is_dark_where_cars_came_and_blind_to_haze(site: Site, qu
     hazy = replace(full, values=(full.values * 0.85 + 0.03).astype(np.float32))
     window = window_around_tracks(site, quiet.grid)
     assert comparable(quiet, full)
-    change = difference(quiet, hazy, window)
+    change, _ = difference(quiet, hazy, window)
     occupied = np.zeros(quiet.grid.shape, dtype=bool)
     for car in cars_on(site, 120):
         col, row = quiet.grid.to_pixel(car.polygon.centroid.x, car.polygon.centroid.y)
@@ -80,10 +82,33 @@ def test_the_difference_is_dark_where_cars_came_and_blind_to_haze(site: Site, qu
     assert abs(np.nanmedian(change[~occupied])) < 0.002
 
 
+def test_the_difference_is_aligned_before_it_is_taken(site: Site):
+    plans = [SimplePlan(AT, 5), SimplePlan(LATER, 70, shift_px=(0.6, -0.8))]
+    before, after = (_simulated(site, look) for look in simulate_series(site, plans, seed=5))
+    window = window_around_tracks(site, before.grid)
+    change, shift = difference(before, after, window)
+    assert shift == pytest.approx((0.6, -0.8), abs=0.05)
+    unaligned = (after.values[:3] - before.values[:3]).mean(axis=0)[window.slices]
+    assert np.nanstd(change) < 0.7 * unaligned.std()
+
+
+def _simulated(site: Site, simulated: SimulatedLook) -> Look:
+    at = simulated.plan.observed_at
+    scene = Scene(f"S2A_{at:%Y%m%d}_R103", "simulated", "sentinel-2", "S2A", at, 10.0, ())
+    clear = np.ones(simulated.grid.shape, dtype=bool)
+    return Look(site.name, scene, simulated.grid, BANDS, simulated.reflectance(), clear, 1.0)
+
+
+def test_looks_without_any_structure_are_not_aligned(site: Site, quiet: Look):
+    flat = replace(quiet, values=np.full_like(quiet.values, 0.2))
+    assert difference(flat, flat, window_around_tracks(site, quiet.grid))[1] is None
+
+
 def test_a_difference_without_shared_clear_pixels_is_unknown_not_zero(site: Site, quiet: Look):
     blind = replace(quiet, clear=np.zeros_like(quiet.clear))
     window = window_around_tracks(site, quiet.grid)
-    change = difference(quiet, blind, window)
+    change, shift = difference(quiet, blind, window)
+    assert shift is None
     assert np.isnan(change).all()
     picture, span = render_difference(change, 10.0)
     assert span == 1.0
