@@ -1,5 +1,6 @@
-"""Injection of simulated railcars into real Sentinel-2 dates.  python bench_occupancy_injection.py CUBE.nc [LOOKS_PER_SUN_CLASS]
+"""Injection of simulated railcars into real Sentinel-2 dates.
 
+Run as `python tests/benchmarks/bench_occupancy_injection.py [CUBE.nc] [LOOKS_PER_SUN_CLASS]`.
 The cube is that of the wheel nrt 0.2.1 (forest in Romania, bands B2 B3 B4 B8 and SCL, no railway). Without a path
 the small cut kept with the tests is used.
 """

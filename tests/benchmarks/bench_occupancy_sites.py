@@ -1,5 +1,6 @@
-"""Occupancy at 10 m over simulated sites: error, coverage, detection limit, gates.  python bench_occupancy_sites.py [SITES] [FIRST_SEED]
+"""Occupancy at 10 m over simulated sites: error, coverage, detection limit, gates.
 
+Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED]`.
 Sites of seeds from 1000 on were seen by nobody who tuned; tuning used seeds 1 to 6.
 """
 
@@ -118,7 +119,8 @@ def figures(rows: list[Row]) -> str:
     return (
         f"looks {len(rows)} refused {len(rows) - len(counted)} bias {error.mean():+.2f} RMSE {rms(error):.1f} "
         f"RMSE<=20 {rms(error[few]):.2f} (n {few.sum()}) relative RMSE>=60 {rms(error[many] / truth[many]):.1%} "
-        f"(n {many.sum()}) coverage {inside:.1%} detection limit {np.median([c.detection_limit for _, c in counted]):.0f}"
+        f"(n {many.sum()}) coverage {inside:.1%} "
+        f"detection limit {np.median([c.detection_limit for _, c in counted]):.0f}"
     )
 
 

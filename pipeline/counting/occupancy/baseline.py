@@ -55,7 +55,7 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
     for turn in range(ROUNDS):
         matrix = (weight.T @ outer).reshape(pixels, size, size) + penalty
         right = ((filled * weight[:, None]).transpose(2, 1, 0) @ design).transpose(0, 2, 1)
-        inverse = np.linalg.inv(matrix)
+        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
         coefficients = inverse @ right
         if turn == ROUNDS - 1:
             break

@@ -67,8 +67,14 @@ def normalise(off: FloatArray, ring: NDArray[np.bool_], days: FloatArray, weight
                 use = stable & seen[number, band]
                 if use.sum() < 30:
                     continue
-                a, b = _line(values[number, band, use], model[number, band, use], limit[band, use])
-                gain[number, band], offset[number, band] = a, b
+                # The model is the less noisy of the two: fitted the other way, noise would flatten the slope.
+                a, b = _line(model[number, band, use], values[number, band, use], limit[band, use])
+                gain[number, band], offset[number, band] = 1.0 / a, -b / a
+        # The series keeps its own scale: typical gains stay 1, typical offsets 0.
+        past = weights > 0
+        middle = np.median(gain[past], axis=0)
+        gain, offset = gain / middle, offset / middle
+        offset = offset - np.median(offset[past], axis=0)
     flat = values * gain[..., None] + offset[..., None]
     model = _season_model(flat, weight, terms)
     residual = np.where(seen, flat - model, 0.0)
