@@ -15,6 +15,7 @@ from flows.progress import current
 from flows.tasks import Orchestrated
 from flows.walk import Window, fetch, walk
 from pipeline.errors import ConfigError, SourceError
+from pipeline.model import Ledger, LedgerEntry, Outcome
 from pipeline.round.run import RoundResult
 from pipeline.round.workspace import Workspace
 
@@ -52,8 +53,12 @@ def backfill(
     """
     window = bounds(since, until, source)
     with Workspace.open(Path(config), home_folder(home)) as ws:
+        elsewhere = Ledger()
         if work_pool is not None:
+            before = _fetched(ws, site, window)
             _fetch_on_pool(config, home, site, window, workers, work_pool)
+            after = _fetched(ws, site, window)
+            elsewhere = Ledger(tuple(sorted(after - before, key=lambda entry: entry.subject)))
         result = walk(
             ws,
             site,
@@ -62,6 +67,7 @@ def backfill(
             progress=current(),
             engine=Orchestrated(),
             workers=workers,
+            elsewhere=elsewhere,
         )
         publish(site, result.ledger, result.report_path, result.messages)
         return result
@@ -100,6 +106,14 @@ def chunks(since: datetime, until: datetime, days: int = CHUNK_DAYS) -> list[tup
         pieces.append((start, end))
         start = end + timedelta(microseconds=1)
     return pieces
+
+
+def _fetched(ws: Workspace, site: str, window: Window) -> set[LedgerEntry]:
+    """Return what is archived and what failed so far, whoever fetched it."""
+    archived = {LedgerEntry("acquire", entry.scene.scene_id, "processed") for entry in ws.archive.find(site)}
+    rows = ws.store.observations(site, since=window.since, until=window.until)
+    failed = {LedgerEntry("acquire", r.scene_id, "failed", r.detail) for r in rows if r.outcome is Outcome.FAILED}
+    return archived | failed
 
 
 def _fetch_on_pool(config: str, home: str, site: str, window: Window, workers: int | None, pool: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
-from prefect.runtime import task_run
+from prefect.runtime import deployment, task_run
 from prefect.tasks import Task, exponential_backoff
 
 from pipeline.config import Settings
-from pipeline.errors import ReadError
+from pipeline.errors import ReadError, SourceError
 from pipeline.model import Ledger, Outcome
 from pipeline.round.acquire import acquire_scene
 from pipeline.round.discover import RoundPlan
@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 RETRIES = 2  # of one scene, on top of the reader's own for each request
 BACKOFF_S = 5
+SEARCH = "discover"
+SEARCH_BACKOFF_S = 60
 JITTER = 0.5  # so that many workers do not come back at the same moment
 
 
@@ -32,8 +34,21 @@ class Orchestrated:
     """Steps as Prefect tasks; scenes are fetched by tasks in threads, and only they are tried again."""
 
     def step(self, name: str, work: Callable[[], Result]) -> Result:
-        """Carry out one step as a task."""
-        made: Task[[], Result] = Task(work, name=name, cache_policy=NO_CACHE, persist_result=False)
+        """Carry out one step as a task.
+
+        A scheduled search that finds no source awake is tried again; a person is told at once.
+        """
+        patient = name == SEARCH and deployment.id is not None
+        made: Task[[], Result] = Task(
+            work,
+            name=name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=RETRIES if patient else 0,
+            retry_delay_seconds=exponential_backoff(SEARCH_BACKOFF_S),
+            retry_jitter_factor=JITTER,
+            retry_condition_fn=_worth_another_try,
+        )
         return made()
 
     def acquire(self, ws: Workspace, plan: RoundPlan, settings: Settings, progress: Progress) -> Ledger:
@@ -80,6 +95,6 @@ def _transient(ws: Workspace, site: str, scene_id: str) -> bool:
 
 
 def _worth_another_try(_task: Task[..., Any], _run: Any, state: Any) -> bool:
-    """Tell whether a task failed at the network."""
+    """Tell whether a task failed at the network, and not for what it read or was told."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ReadError) and error.transient
+    return isinstance(error, SourceError) or (isinstance(error, ReadError) and error.transient)

@@ -61,6 +61,7 @@ def walk(
     progress: Progress,
     engine: Engine,
     workers: int | None = None,
+    elsewhere: Ledger | None = None,
 ) -> RoundResult:
     """Walk the whole line for one site: discover, acquire, count, record, judge, report, and tell of changes.
 
@@ -76,6 +77,8 @@ def walk(
     engine : Engine
     workers : int, optional
         Scenes that are fetched at once; by default `read_threads` of the settings.
+    elsewhere : Ledger, optional
+        What other machines fetched for this round.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def walk(
     """
     plan = engine.step("discover", lambda: _plan(ws, site, today, window, progress))
     round_id = ws.store.start_round(site, started_at=today)
-    ledger = plan.ledger + engine.acquire(ws, plan, threads(ws, site, workers), progress)
+    ledger = plan.ledger + (elsewhere or Ledger()) + engine.acquire(ws, plan, threads(ws, site, workers), progress)
     counts = engine.step("count", lambda: count_site(ws, site, progress=progress))
     ledger += counts.ledger
     result = engine.step(

@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.flow_world import LOOKS, SITE, write_world
+from support.served import ROOT, Served, start
 
 from pipeline.store import Store
 
-ROOT = Path(__file__).parents[2]
 PATIENCE_S = 150
-MARK = "RAILWATCH_TEST_MARK"
-
-
-class Served:
-    """A running `railwatch serve` with its address."""
-
-    def __init__(self, process: subprocess.Popen[str], mark: str, home: Path) -> None:
-        self.process, self.mark, self.home = process, mark, home
-        self.said: list[str] = []
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.said.append(line)
-            if "Stop with Ctrl-C" in line:
-                break
-        found = re.search(r"http://127\.0\.0\.1:\d+", "".join(self.said))
-        assert found, "".join(self.said)
-        self.url = found.group()
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the API."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api{path}", data, {"content-type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
-
-    def processes(self) -> list[int]:
-        """Return every living process that descends from this serve, whoever its parent is now."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                environment = (folder / "environ").read_bytes()
-                state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            except OSError:
-                continue
-            if f"{MARK}={self.mark}".encode() in environment and state != "Z":
-                found.append(int(folder.name))
-        return found
-
-
-def start(config: Path, home: Path) -> Served:
-    mark = uuid.uuid4().hex
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "--config", str(config), "--home", str(home), "serve", "--port", "0"],
-        cwd=ROOT,
-        env={**environment, MARK: mark},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return Served(process, mark, home)
 
 
 @pytest.fixture
@@ -80,11 +27,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     try:
         yield made
     finally:
-        for number in made.processes():
-            os.kill(number, signal.SIGKILL)
-        made.process.wait(30)
-        if made.process.stdout is not None:
-            made.process.stdout.close()
+        made.kill()
 
 
 def until(condition: Any, what: str) -> Any:
