@@ -45,7 +45,7 @@ def scenes_from_items(items: Sequence[Item], preference: Sequence[str]) -> tuple
     Ledger
         Superseded, skipped and unusable items.
     """
-    unique = {(i.source, i.collection, i.item_id, i.processing, i.updated): i for i in items}
+    unique = {_identity(item): item for item in items}
     ordered = [unique[key] for key in sorted(unique)]
     entries = [LedgerEntry("discover", i.item_id, "failed", i.problem) for i in ordered if i.problem]
     rank = {name: number for number, name in enumerate(preference)}
@@ -56,6 +56,13 @@ def scenes_from_items(items: Sequence[Item], preference: Sequence[str]) -> tuple
         entries.extend(notes)
     scenes.sort(key=lambda scene: (scene.observed_at, scene.scene_id))
     return tuple(scenes), Ledger() + Ledger(tuple(entries))
+
+
+def _identity(item: Item) -> tuple[str, ...]:
+    """Return what tells items apart, in the order in which they are looked at."""
+    when = item.observed_at.isoformat()
+    names = item.source, item.collection, item.item_id, item.processing, item.updated, item.platform, item.orbit
+    return (*names, when, *(asset.href for asset in item.assets))
 
 
 def _passes(items: Sequence[Item]) -> dict[Key, list[Item]]:

@@ -174,9 +174,7 @@ def test_a_connection_that_breaks_once_is_tried_again(
         "gopher://127.0.0.1/",
     ],
 )
-def test_an_href_of_another_kind_or_host_is_not_read(
-    world: tuple[LocalServer, StacSource, Scene], href: str
-) -> None:
+def test_an_href_of_another_kind_or_host_is_not_read(world: tuple[LocalServer, StacSource, Scene], href: str) -> None:
     files, source, scene = world
     item = scene.items[0]
     assets = tuple(replace(asset, href=href) for asset in item.assets)
