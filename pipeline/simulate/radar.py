@@ -188,8 +188,11 @@ def _speckle(clean: NDArray[np.float64], how: RadarConditions, rng: np.random.Ge
     Speckle Phenomena in Optics, ch. 3).
     """
     sigma = max(how.resolution_m / 2.355 / how.gsd_m / np.sqrt(2.0), 1e-3)
-    whole, rest = int(how.looks), how.looks - int(how.looks)
-    weights = np.concatenate([np.ones(whole), [rest] if rest > 0.05 else []])
+    # A last, lighter look makes the equivalent number of looks fractional: (k + w)^2 / (k + w^2) = looks.
+    k = int(how.looks)
+    root = np.sqrt(k**2 - (1 - how.looks) * (k**2 - how.looks * k))
+    last = (root - k) / (1 - how.looks) if how.looks > 1 else 0.0
+    weights = np.array([1.0] * max(k, 1) + ([last] if last > 1e-6 else []))
     weights = weights / weights.sum()
     out = np.empty(clean.shape, dtype=np.float32)
     for band in range(clean.shape[0]):

@@ -204,6 +204,7 @@ def main() -> None:
     print(f"seeds {seeds.start} to {seeds.stop - 1}" + (" (TUNING)" if given.tune else " (unseen in tuning)"))
     for known_dates in (0, 12, 30):
         simulated(seeds, known_dates)
+        sys.stdout.flush()
     unrelated(seeds)
     real_speckle(DATA)
     print(f"\n{time.perf_counter() - started:.0f} s")

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 
 from pipeline.config.schema import CountingSettings, QualitySettings
 from pipeline.counting.radar.estimate import Pair, estimate
-from pipeline.counting.radar.series import POLARISATIONS, YardSeries, yard_series, yard_weights
+from pipeline.counting.radar.series import POLARISATIONS, SIX, YardSeries, yard_series, yard_weights
 from pipeline.flags import canonical
 from pipeline.model import CAR_PITCH_M, Count, FloatArray, KnownCount, Look, Refusal, Site
 
@@ -21,7 +21,6 @@ METHOD_VERSION = "1"
 CAR_DB = {"vv": 6.0, "vh": 5.2}
 TRACK_WIDTH_M = 5.0
 USUAL_SD = 6.0  # railcars by which a yard's quieter looks differ
-SIX = 6  # passes behind the pooled figure
 SIX_DAYS = 100.0  # within which they must lie
 NEAR_DAYS = 2.0  # a known count so far from a look still speaks of it
 MOVED_PER_DAY = 5.0  # railcars by which a yard may differ a day later, standard deviation
@@ -72,7 +71,7 @@ def count(
     change, noise, scale = _combine(series, look.grid.gsd_m)
     if not np.isfinite(change[-1]):
         return _refuse("NO_DATA", "The radar image holds no usable pixel over the tracks.")
-    return _conclude(look, past, known, change, noise, scale)
+    return _conclude(look, past, known, change, noise, scale, series.pooling)
 
 
 def _unusable(
@@ -107,7 +106,13 @@ def _polarised(one: Look, look: Look) -> bool:
 
 
 def _conclude(
-    look: Look, past: Sequence[Look], known: Sequence[KnownCount], change: FloatArray, noise: float, scale: float
+    look: Look,
+    past: Sequence[Look],
+    known: Sequence[KnownCount],
+    change: FloatArray,
+    noise: float,
+    scale: float,
+    pooling: float,
 ) -> Count:
     pairs = _pairs(past, change, known)
     one = estimate(float(change[-1]), noise, len(past), scale, pairs)
@@ -132,7 +137,7 @@ def _conclude(
             mean = float(np.nanmean(change[[*recent, len(past)]])) - base
             shifted = [Pair(pair.change - base, pair.railcars, pair.sd) for pair in _pairs(
                 [past[k] for k in older], change[older], known)]  # fmt: skip
-            six = estimate(mean, noise, len(older), scale, shifted, passes=SIX)
+            six = estimate(mean, noise, len(older), scale, shifted, pooling=pooling)
             measures |= {
                 "mean6": six.railcars, "mean6_low": six.low, "mean6_high": six.high,
                 "mean6_limit": six.detection_limit,

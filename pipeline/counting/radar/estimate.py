@@ -44,7 +44,7 @@ class Estimate:
 
 
 def estimate(
-    change: float, noise: float, looks: int, scale: float, pairs: Sequence[Pair], *, passes: int = 1
+    change: float, noise: float, looks: int, scale: float, pairs: Sequence[Pair], *, pooling: float = 1.0
 ) -> Estimate:
     """Weigh every number of railcars against a change in brightness.
 
@@ -63,8 +63,8 @@ def estimate(
         Change per railcar that kinds and geometry lead one to expect.
     pairs : sequence of Pair
         Past looks with known counts.
-    passes : int
-        How many looks `change` is the mean of.
+    pooling : float
+        Noise of `change` over that of one look: below 1 when it is the mean of several.
     """
     scales = scale * np.exp(LN_SCALE_SD * np.linspace(-2.4, 2.4, 17))
     usuals = np.concatenate([np.arange(0.0, 30.0, 2.0), np.arange(30.0, 121.0, 10.0)])
@@ -83,8 +83,8 @@ def estimate(
     w = np.exp(log_w - log_w.max())
     keep = w > 1e-4
     a, m, s, w = a[keep, None], m[keep, None], s[keep, None], w[keep, None] / w[keep].sum()
-    s2 = s**2 * (1.0 / passes + 1.0 / looks)
-    mix = MIX * (1.0 if passes == 1 else 0.5)  # cars stay for days: the passes of one mean see many of them twice
+    s2 = s**2 * (pooling**2 + 1.0 / looks)
+    mix = MIX * (1.0 if pooling == 1.0 else 0.5)  # cars stay for days: the passes of one mean see many of them twice
     numbers = np.arange(-BELOW, COUNT_MAX + BELOW + 1, dtype=np.float64)
     sd = np.sqrt(s2 + a**2 * mix * np.maximum(numbers, 0.0))
     density = np.exp(-0.5 * ((change - a * (numbers - m)) / sd) ** 2) / sd
