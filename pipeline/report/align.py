@@ -42,7 +42,7 @@ def offset(first: FloatArray, second: FloatArray, clear: BoolArray) -> tuple[flo
     if min(float(np.std(part)) for part in pair) < 1e-9:
         return None
     found, _, _ = phase_cross_correlation(*pair, upsample_factor=STEPS, normalization=None)
-    rows, cols = (-float(v) for v in found)
+    rows, cols = (0.0 - float(v) for v in found)  # zero less zero has no sign
     return (cols, rows) if max(abs(rows), abs(cols)) <= MAX_SHIFT_PX else None
 
 
