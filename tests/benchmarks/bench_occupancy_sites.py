@@ -1,7 +1,7 @@
 """Occupancy at 10 m over simulated sites: error, coverage, detection limit, gates.
 
 Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED]`.
-Sites of seeds from 1000 on were seen by nobody who tuned; tuning used seeds 1 to 6.
+Sites of seeds from 1000 on were not looked at in tuning; tuning used seeds 1 to 6.
 """
 
 from __future__ import annotations
@@ -144,10 +144,12 @@ def pooled_limit(rows: list[Row]) -> float:
 def main() -> None:
     sites, first = int(sys.argv[1]) if len(sys.argv) > 1 else 12, int(sys.argv[2]) if len(sys.argv) > 2 else 1000
     print(f"occupancy {METHOD_VERSION}; python {platform.python_version()}, numpy {np.__version__}, scipy "
-          f"{scipy.__version__}, skimage {skimage.__version__}, {os.cpu_count()} CPUs; {sites} sites from seed {first}; "
+          f"{scipy.__version__}, skimage {skimage.__version__}, {os.cpu_count()} CPUs; "
+          f"{sites} sites from seed {first}; "
           f"{HISTORY} history looks, {TESTS} looks counted, {KNOWN} known dates")  # fmt: skip
     start = time.perf_counter()
-    for case, number in (("known", sites), ("none", max(sites // 2, 1)), ("busy", max(sites // 2, 1))):
+    half = max(sites // 2, 1)
+    for case, number in (("known", sites), ("none", half), ("busy", half)):
         rows: list[Row] = []
         for seed in range(first, first + number):
             rows += run_site(seed, case)

@@ -42,7 +42,8 @@ SPARSE_LEVELS = (10, 40, 120, 320)  # enough for the suns of known dates
 ZERO_MAX = 4.0  # railcars: the emptiest looks are believed to hold no more than noise looks like
 FLOOR_CARS = 3.0  # noise of an empty yard, railcars
 RELATIVE_FLOOR = 0.17
-PAST_SHARE = 0.25  # of the middle 60 % of the history's numbers, taken as noise where no date is known
+ODD_FROM, ODD_GROWTH = 1.5, 0.45  # robust sigmas of the ground off the yard from which the noise grows, and how fast
+PAST_SHARE = 0.4  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 
@@ -128,7 +129,8 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
     calibration = _calibrate(bench, series, sun, pool, answer)
-    noise = _noise(answer, float(fits.unit[-1]), float(share[-1]), stretch)
+    unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
+    noise = _noise(answer, float(fits.unit[-1]), float(share[-1]), stretch, unlike)
     if calibration.known == 0:
         # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
         whole = share[:-1] > 0.6
@@ -240,9 +242,10 @@ def _respond(
     return fit_response(number, rise, np.minimum(np.median(empty, axis=0), limit))
 
 
-def _noise(answer: Response, unit: float, share: float, stretch: float) -> Noise:
-    """Return the noise of a look: larger where the image is noisier than its history or partly hidden."""
-    floor = FLOOR_CARS * max(unit, 1.0) ** 2 * stretch
+def _noise(answer: Response, unit: float, share: float, stretch: float, unlike: float = 0.0) -> Noise:
+    """Return the noise of a look: larger where image or ground are unlike their past, or partly hidden."""
+    odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0)))
+    floor = FLOOR_CARS * max(unit, 1.0) ** 2 * stretch * odd
     relative = float(np.hypot(max(answer.relative, RELATIVE_FLOOR), 1.0 - share)) * stretch
     return Noise(floor, answer.per_car, relative)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,16 +14,17 @@ from pipeline.config import CountingSettings, QualitySettings
 from pipeline.counting.occupancy import count, injection, register, response
 from pipeline.counting.occupancy.geometry import yard_of
 from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Scene, Site, Track, Zone
-from pipeline.simulate.coarse import SimplePlan, simulate_series
+from pipeline.simulate.coarse import SimplePlan, SimulatedLook, simulate_series
 from pipeline.simulate.kinds import BANDS
 from pipeline.simulate.yard import make_tracks
 
+World = tuple[Site, list[Look], dict[str, Look], list[SimplePlan]]
 SETTINGS, QUALITY = CountingSettings(), QualitySettings()
 HISTORY = 20
 LAST = {"empty": 0, "full": 40, "snow": 0, "shadow": 0}
 
 
-def as_look(one) -> Look:
+def as_look(one: SimulatedLook) -> Look:
     clear = np.isin(one.classes, (2, 4, 5, 6, 7, 11))
     when = one.plan.observed_at
     scene = Scene(
@@ -49,12 +51,12 @@ def world():
     return site, looks[:HISTORY], dict(zip(LAST, looks[HISTORY:], strict=True)), plans
 
 
-def run(world, look, history=None, known=()):
+def run(world: World, look: Look, history: Sequence[Look] | None = None, known: Sequence[KnownCount] = ()):
     site, past, _, _ = world
     return count(look, past if history is None else history, site, known, SETTINGS, QUALITY)
 
 
-def test_empty_and_full_yard_differ(world):
+def test_empty_and_full_yard_differ(world: World):
     empty, full = run(world, world[2]["empty"]), run(world, world[2]["full"])
     assert isinstance(empty, Count) and isinstance(full, Count)
     assert empty.railcars < 12 and empty.low == 0.0
@@ -64,13 +66,13 @@ def test_empty_and_full_yard_differ(world):
     assert sum(full.by_track.values()) == pytest.approx(full.railcars, abs=0.1)
 
 
-def test_likelihood_peaks_at_the_number(world):
+def test_likelihood_peaks_at_the_number(world: World):
     full = run(world, world[2]["full"])
     assert len(full.likelihood) == COUNT_MAX + 1 and max(full.likelihood) == 1.0
     assert abs(int(np.argmax(full.likelihood)) - full.railcars) < 25
 
 
-def test_known_dates_narrow_the_interval(world):
+def test_known_dates_narrow_the_interval(world: World):
     _, past, last, plans = world
     known = [
         KnownCount(look.scene.observed_at, plan.railcars, 0.5, "published")
@@ -81,7 +83,7 @@ def test_known_dates_narrow_the_interval(world):
     assert told.measures["zero"] != free.measures["zero"]
 
 
-def test_refusals_name_their_reason(world):
+def test_refusals_name_their_reason(world: World):
     site, past, last, _ = world
     short = run(world, last["empty"], past[:5])
     assert isinstance(short, Refusal) and short.flags == ("HISTORY_SHORT",) and "5 usable" in short.detail
@@ -96,7 +98,7 @@ def test_refusals_name_their_reason(world):
     assert run(world, hidden).flags == ("NO_DATA",)
 
 
-def test_later_looks_and_cache_state_change_nothing(world):
+def test_later_looks_and_cache_state_change_nothing(world: World):
     _, past, last, _ = world
     first = run(world, last["empty"])
     assert run(world, last["empty"], [*past, last["full"]]) == first
@@ -106,11 +108,11 @@ def test_later_looks_and_cache_state_change_nothing(world):
     assert run(world, last["empty"]) == first
 
 
-def test_band_subset_counts_without_snow_index(world):
+def test_band_subset_counts_without_snow_index(world: World):
     _, past, last, _ = world
     four = BANDS[:4]
 
-    def cut(look):
+    def cut(look: Look) -> Look:
         return replace(look, bands=four, values=look.values[:4])
 
     answer = run(world, cut(last["full"]), [cut(look) for look in past])
@@ -118,14 +120,14 @@ def test_band_subset_counts_without_snow_index(world):
     assert answer.measures["ndsi_available"] == 0.0 and "ndsi_yard" not in answer.measures
 
 
-def test_registration_finds_the_shift(world):
+def test_registration_finds_the_shift(world: World):
     empty = run(world, world[2]["empty"])
     # The history's own shifts are zero, so the reference lies on the map.
     assert empty.measures["shift_col_px"] == pytest.approx(0.2, abs=0.12)
     assert empty.measures["shift_row_px"] == pytest.approx(-0.3, abs=0.12)
 
 
-def test_injected_cars_are_found_and_the_look_stays(world):
+def test_injected_cars_are_found_and_the_look_stays(world: World):
     site, past, last, _ = world
     before = last["empty"].values.copy()
     filled = injection.inject(last["empty"], site, 30, np.random.default_rng(2))
@@ -138,7 +140,7 @@ def test_injected_cars_are_found_and_the_look_stays(world):
     assert injection.summarise(rows)[0].sun == "all"
 
 
-def test_apron_is_its_own_column(world):
+def test_apron_is_its_own_column(world: World):
     site, past, last, _ = world
     area = box(634150, 4694950, 634250, 4695010)
     with_apron = replace(site, zones=(Zone("apron", area),))
@@ -152,7 +154,7 @@ def test_apron_is_its_own_column(world):
     assert abs(full.railcars - calm.railcars) < 12
 
 
-def test_yard_leaves_out_canopy(world):
+def test_yard_leaves_out_canopy(world: World):
     site, past, _, _ = world
     grid, day = past[0].grid, past[0].scene.observed_at.date()
     whole = yard_of(site, grid, day)
@@ -162,7 +164,7 @@ def test_yard_leaves_out_canopy(world):
 
 
 @pytest.mark.parametrize(("hits", "trials", "low", "high"), [(0, 10, 0.0, 0.2589), (5, 10, 0.2224, 0.7776)])
-def test_binomial_interval(hits, trials, low, high):
+def test_binomial_interval(hits: int, trials: int, low: float, high: float):
     # Clopper and Pearson, level 0.90: qbeta of R.
     assert injection.binomial_interval(hits, trials) == pytest.approx((low, high), abs=2e-4)
 
