@@ -271,6 +271,7 @@ def facts_of(observation: Observation, look: Look | None) -> tuple[tuple[str, st
         ("Railcars", counted(observation)),
         ("By", f"{short(observation.platform, 30)} at {observation.gsd_m:g} m, {short(observation.method, 30)}"),
         ("Sun", sun),
+        ("From", short(observation.source, 60) or "not stated"),
         ("Clear", percent(observation.clear_fraction)),
     ]
     if observation.flags:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.report_world import HOSTILE, a_report, quiet_report
+from support.report_world import HOSTILE, a_look, a_report, quiet_report
 
 from pipeline.errors import ReportError
-from pipeline.model import Ledger, LedgerEntry, Observation
+from pipeline.model import Grid, Ledger, LedgerEntry, Observation, SurgeStatus
 from pipeline.report import ReportData, SourceState, SourceTerms, build_report, chart
 from pipeline.report.build import render_report, write_atomically
 
@@ -225,6 +226,40 @@ def test_hostile_everything_at_once_stays_one_page():
     parsed = Page(render_report(a_report(years=0.4, hostile=True)))
     assert len(parsed.scripts) == 4
     assert not [a for _, a in parsed.elements if any(name.startswith("on") for name in a)]
+
+
+ODD_LOOKS = {
+    "radar": lambda look: replace(look, bands=("vv", "vh"), values=np.abs(look.values[:2])),
+    "one band": lambda look: replace(look, bands=("pan",), values=look.values[:1]),
+    "no data": lambda look: replace(look, values=np.full_like(look.values, np.nan)),
+    "all masked": lambda look: replace(look, clear=np.zeros_like(look.clear)),
+    "constant": lambda look: replace(look, values=np.full_like(look.values, 0.1)),
+    "elsewhere": lambda look: replace(look, grid=Grid("EPSG:32652", (10, 0, 0, 0, -10, 900), *look.grid.shape[::-1])),
+    "infinite": lambda look: replace(look, values=np.full_like(look.values, np.inf)),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_LOOKS)
+def test_odd_pictures_do_not_stop_a_report(kind: str):
+    data = a_report(years=0.4)
+    coarse = tuple(replace(o, gsd_m=10.0, sensor="sentinel-2") for o in data.observations)
+    quiet = a_look(data.site, "quiet", coarse[0].observed_at, 10.0, 3)
+    page = render_report(replace(data, observations=coarse, look_for=lambda _scene_id: ODD_LOOKS[kind](quiet)))
+    assert page.count('<div class="picture"') == 4
+
+
+def test_a_site_without_tracks_has_a_report():
+    data = a_report(years=0.4)
+    page = render_report(replace(data, site=replace(data.site, tracks=())))
+    assert "No count tells the tracks apart yet." in page
+
+
+def test_a_surge_that_became_normal_is_not_called_open():
+    data = a_report(years=0.4)
+    regime = tuple(replace(s, status=SurgeStatus.NEW_REGIME) for s in data.surges)
+    page = render_report(replace(data, surges=regime, look_for=lambda _scene_id: None))
+    assert "became the new normal" in page
+    assert "still open" not in page
 
 
 def test_the_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
