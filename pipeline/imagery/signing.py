@@ -36,9 +36,15 @@ class PlanetaryComputerSigner:
         ReadError
             When no token can be had (`transient`).
         """
-        import planetary_computer
+        import warnings
+
         import requests
-        from planetary_computer import sas
+
+        with warnings.catch_warnings():
+            # The package (1.0.0) declares its models in a manner that pydantic gives up: nothing a user can act on.
+            warnings.simplefilter("ignore")
+            import planetary_computer
+            from planetary_computer import sas
 
         if fresh:
             # The package keeps a token until its stated end; a server that ends it earlier needs a new one.
