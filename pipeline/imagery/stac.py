@@ -131,9 +131,13 @@ class StacSource:
     ) -> list[Found]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            query = collection.query if client.conforms_to(ConformanceClasses.QUERY) else {}
+            # Servers disagree on how "one of several" is written in a query (stac-fastapi 7 refuses `in`): only
+            # single values are asked of them.
+            single = {key: value for key, value in collection.query.items() if not isinstance(value, tuple)}
+            post = _takes_post(client)
+            query = single if post and client.conforms_to(ConformanceClasses.QUERY) else {}
             search = client.search(
-                method="POST" if _takes_post(client) else "GET",
+                method="POST" if post else "GET",
                 collections=[collection.id],
                 bbox=area_degrees(site).bounds,
                 datetime=(max(since, _start(collection, since)), until),

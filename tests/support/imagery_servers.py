@@ -110,7 +110,7 @@ def rustac_server(collection: Path, items: Path) -> Iterator[str]:
     port = free_port()
     program = Path(sys.executable).with_name("rustac")
     command = [str(program), "serve", "-a", f"127.0.0.1:{port}", str(collection), str(items)]
-    with _process(command, f"http://127.0.0.1:{port}/"):
+    with running(command, f"http://127.0.0.1:{port}/"):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -154,25 +154,26 @@ http {{
         encoding="utf-8",
     )
     program = shutil.which("nginx") or "nginx"
-    with _process([program, "-c", str(config), "-p", str(work)], f"http://127.0.0.1:{port}/alive"):
+    with running([program, "-c", str(config), "-p", str(work)], f"http://127.0.0.1:{port}/alive"):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def _process(command: list[str], alive: str) -> Iterator[None]:
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(command: list[str], alive: str, environment: dict[str, str] | None = None) -> Iterator[None]:
+    """Run a server until the block ends; `alive` answers once it is up."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 if httpx.get(alive).status_code < 500:
                     break
             except httpx.TransportError:
                 pass
-            if running.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start")
             time.sleep(0.05)
         yield
     finally:
-        running.terminate()
-        running.wait(timeout=10)
+        process.terminate()
+        process.wait(timeout=10)
