@@ -6,9 +6,10 @@ Only what `--help` needs is imported here; whatever is heavy is imported in the 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from flows.door import Door
 from flows.places import home_folder
 from pipeline.errors import RailwatchError
 
+INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 HOISTED = {"--config": 1, "--home": 1, "--debug": 0}  # global options that may also stand after the command
 
 app = typer.Typer(
@@ -77,6 +79,8 @@ def main() -> None:
     """Run the command line; an error is one sentence on stderr."""
     arguments = hoist(sys.argv[1:])
     debug = "--debug" in arguments
+    # Asked to end is as good as Ctrl-C: Prefect's server is a child that must go too.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(arguments, prog_name="railwatch")
     except RailwatchError as error:
@@ -84,6 +88,11 @@ def main() -> None:
             raise
         typer.echo(f"railwatch: {_flat(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
+        typer.echo("railwatch: interrupted; what is done is kept, run it again to carry on.", err=True)
+        sys.exit(1)
     except OSError as error:
         if debug:
             raise
@@ -121,11 +130,13 @@ def hoist(arguments: list[str]) -> list[str]:
     return front + rest
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Stop what is going on, wherever it is."""
+    raise KeyboardInterrupt
+
+
 def _one_sentence(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     """Say what nobody foresaw in one sentence; Python then exits with 1."""
-    if issubclass(kind, KeyboardInterrupt):
-        typer.echo("railwatch: interrupted; what is done is kept, run it again to carry on.", err=True)
-        return
     typer.echo(
         f"railwatch: unexpected {kind.__name__}: {_flat(str(error))}; run it again with --debug for the traceback.",
         err=True,

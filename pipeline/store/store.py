@@ -241,6 +241,13 @@ class Store:
             rows.ledger_from_json(row["ledger"]),
         )
 
+    def has_finished_round(self, site: str) -> bool:
+        """Tell whether any round of a site ever came to its end; an interrupted first one has not."""
+        table = tables.rounds
+        query = select(table.c.number).where(table.c.site == site, table.c.exit_code.is_not(None)).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def source_seen(self, source: str, site: str, *, newest_scene_at: datetime | None, checked_at: datetime) -> None:
         """Record that a source answered; the newest scene it ever listed is kept, whatever window was searched."""
         table = tables.sources

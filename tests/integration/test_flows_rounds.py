@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +21,7 @@ from pipeline.model import Chip, Outcome, Scene, Site
 from pipeline.round.progress import Silent
 from pipeline.round.workspace import Workspace
 
+ROOT = Path(__file__).parents[2]
 TODAY = FIRST + timedelta(days=60)
 LAST = FIRST + timedelta(days=5 * (LOOKS - 1), hours=1)
 
@@ -167,3 +172,25 @@ def test_recount_says_what_moved_and_asks_no_source(archive: Path, tmp_path: Pat
     assert len(counts.rows) == LOOKS - 1
     assert (counts.moved, counts.appeared, counts.gone) == ((), (), ())
     assert dump(archive, tmp_path / "home") == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_backfill_carries_on(
+    archive: Path, tmp_path: Path, direct_dump: str, number: signal.Signals
+) -> None:
+    window = ["--since", f"{FIRST:%Y-%m-%d}", "--until", f"{LAST:%Y-%m-%d}"]
+    command = [sys.executable, "-m", "flows.cli", "--config", str(archive), "--home", str(tmp_path), "backfill", SITE]
+    process = subprocess.Popen(
+        [*command, *window, "--direct", "--workers", "1"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and len(list(tmp_path.glob("archive/**/*.tif"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGKILL, 1)
+    assert ("interrupted" in said) is (number is signal.SIGINT)
+    assert dump(archive, tmp_path) != direct_dump
+    done = subprocess.run([*command, *window, "--direct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "red.tif" in done.stderr
+    assert dump(archive, tmp_path) == direct_dump

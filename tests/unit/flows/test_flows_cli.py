@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -26,13 +27,14 @@ HEAVY = {"prefect", "sqlalchemy", "numpy", "shapely", "pandas", "pydantic", "ras
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command line in this process and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["railwatch", *arguments])
-    hook = sys.excepthook
+    hook, ender = sys.excepthook, signal.getsignal(signal.SIGTERM)
     try:
         cli.main()
     except SystemExit as end:
         return int(end.code or 0)
     finally:
         sys.excepthook = hook
+        signal.signal(signal.SIGTERM, ender)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,13 +69,14 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         everything = ["railwatch", "--config", str(tmp_path / "config"), "--home", str(tmp_path / "home"), *arguments]
         monkeypatch.setattr(sys, "argv", everything)
         code = 0
-        hook = sys.excepthook
+        hook, ender = sys.excepthook, signal.getsignal(signal.SIGTERM)
         try:
             cli.main()
         except SystemExit as end:
             code = int(end.code or 0)
         finally:
             sys.excepthook = hook
+            signal.signal(signal.SIGTERM, ender)
         said = capsys.readouterr()
         return code, said.out, said.err
 

@@ -121,7 +121,9 @@ def test_rounds_are_a_diary_outside_the_dump(store: Store) -> None:
     assert store.last_round("yard") is None
     ledger = Ledger((LedgerEntry("acquire", "x", "failed", "why"),))
     first = store.start_round("yard", started_at=DAY)
+    assert not store.has_finished_round("yard")
     store.finish_round(first, ledger=ledger, exit_code=3, finished_at=DAY + timedelta(minutes=1))
+    assert store.has_finished_round("yard")
     found = store.last_round("yard")
     assert found is not None
     assert (found.ledger, found.exit_code, found.finished_at) == (ledger, 3, DAY + timedelta(minutes=1))
