@@ -9,8 +9,9 @@ from scipy.ndimage import shift as shift_image
 from pipeline.model import BoolArray, FloatArray
 
 STEPS = 50  # of a pixel
-MAX_SHIFT_PX = 3.0  # a larger one is a mistake or another place
+MAX_SHIFT_PX = 3.0  # of the image that is measured on; a larger one is a mistake or another place
 MIN_CLEAR = 0.15  # of both images, with neither of which less can be aligned
+MAX_PIXELS = 200_000  # larger images are averaged down to measure the shift
 MIN_SIDE = 16  # pixels
 _FINE, _COARSE = 0.6, 2.5  # Gaussian widths of the band pass, pixels: wider structures say season, not shift
 
@@ -35,6 +36,10 @@ def offset(first: FloatArray, second: FloatArray, clear: BoolArray) -> tuple[flo
     """
     from skimage.registration import phase_cross_correlation
 
+    factor = int(np.ceil(np.sqrt(clear.size / MAX_PIXELS)))
+    if factor > 1:
+        first, second = _reduced(first, factor), _reduced(second, factor)
+        clear = np.isfinite(first) & np.isfinite(second) & (_reduced(clear.astype(np.float64), factor) > 0.5)
     if min(clear.shape) < MIN_SIDE or float(clear.mean()) < MIN_CLEAR:
         return None
     weight = gaussian_filter(clear.astype(np.float64), 1.5)
@@ -43,7 +48,7 @@ def offset(first: FloatArray, second: FloatArray, clear: BoolArray) -> tuple[flo
         return None
     found, _, _ = phase_cross_correlation(*pair, upsample_factor=STEPS, normalization=None)
     rows, cols = (0.0 - float(v) for v in found)  # zero less zero has no sign
-    return (cols, rows) if max(abs(rows), abs(cols)) <= MAX_SHIFT_PX else None
+    return (cols * factor, rows * factor) if max(abs(rows), abs(cols)) <= MAX_SHIFT_PX else None
 
 
 def moved(image: FloatArray, shift: tuple[float, float]) -> FloatArray:
@@ -54,6 +59,14 @@ def moved(image: FloatArray, shift: tuple[float, float]) -> FloatArray:
     values = shift_image(np.where(known, image, level), back, order=1, mode="nearest")
     share = shift_image(known.astype(np.float64), back, order=1, mode="constant", cval=0.0)
     out: FloatArray = np.where(share > 0.99, values, np.nan)
+    return out
+
+
+def _reduced(image: FloatArray, factor: int) -> FloatArray:
+    """Average an image over blocks of `factor` pixels a side; a block with a NaN is NaN."""
+    rows, cols = image.shape[0] // factor, image.shape[1] // factor
+    cut = image[: rows * factor, : cols * factor]
+    out: FloatArray = cut.reshape(rows, factor, cols, factor).mean(axis=(1, 3))
     return out
 
 

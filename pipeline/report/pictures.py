@@ -166,9 +166,7 @@ def difference(before: Look, after: Look, window: Window) -> tuple[FloatArray, t
     whole = Window(0, before.grid.height, 0, before.grid.width)
     a, b = (np.where(look.clear, layers_of(look, whole)[1].mean(axis=0), np.nan) for look in (before, after))
     shift = offset(a, b, before.clear & after.clear & np.isfinite(a) & np.isfinite(b))
-    if shift is not None:
-        b = moved(b, shift)
-    a, b = a[window.slices], b[window.slices]
+    a, b = a[window.slices], b[window.slices] if shift is None else _moved_window(b, shift, window)
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 16:
         return np.full(a.shape, np.nan), shift
@@ -176,6 +174,15 @@ def difference(before: Look, after: Look, window: Window) -> tuple[FloatArray, t
     gain = np.clip((a75 - a25) / (b75 - b25), 0.5, 2.0) if b75 > b25 else 1.0
     out: FloatArray = np.where(both, (b - b50) * gain + a50 - a, np.nan)
     return out, shift
+
+
+def _moved_window(image: FloatArray, shift: tuple[float, float], window: Window) -> FloatArray:
+    """Return the window of an image moved back; only the window and what moves into it is resampled."""
+    room = int(np.ceil(max(abs(shift[0]), abs(shift[1])))) + 2
+    row0, col0 = max(0, window.row0 - room), max(0, window.col0 - room)
+    part = moved(image[row0 : window.row1 + room, col0 : window.col1 + room], shift)
+    out: FloatArray = part[window.row0 - row0 : window.row1 - row0, window.col0 - col0 : window.col1 - col0]
+    return out
 
 
 def render_difference(change: FloatArray, gsd_m: float, *, max_pixels: int = 120_000) -> tuple[Picture, float]:
