@@ -21,6 +21,7 @@ KEEP_OFF_M = 45.0  # controls stay so far from any track: twice the resolution
 CONTROL_REACH_M = 900.0  # and not farther than this, so that weather and incidence are alike
 MAX_CONTROLS = 40
 RIDGE = 0.4  # how strongly a place may follow plants and fields, standard deviation
+SEASON_SD = 0.1  # of the yard's own yearly swing, logarithm of power (0.4 dB)
 SIX = 6
 Place = tuple[NDArray[np.intp], FloatArray]  # flat pixel indices and their weights
 
@@ -89,12 +90,13 @@ def yard_series(look: Look, past: Sequence[Look], weights: FloatArray) -> YardSe
     reach = binary_dilation(near, iterations=max(round(CONTROL_REACH_M / gsd), 2))
     patches = _patches(weights, keep_off)
     clear = np.stack([one.clear for one in (*past, look)])
+    year = 2 * np.pi * np.array([one.scene.observed_at.timetuple().tm_yday for one in (*past, look)]) / 365.25
     change, empty_noise, own_noise, pooled = [], [], [], []
     for name in names:
         stack = np.stack([one.band(name) for one in (*past, look)]).astype(np.float64)
         stack[~(clear & np.isfinite(stack) & (stack > 0))] = np.nan
         mean = _past_mean(stack[:-1])
-        weather = _weather(stack, mean, reach & ~keep_off & np.isfinite(mean))
+        weather = _weather(stack, mean, reach & ~keep_off & np.isfinite(mean), year)
         inside = np.flatnonzero(near)
         yard = _calmed(_ratios(stack, mean, (inside, weights.ravel()[inside])), weather)
         empty = [_calmed(_ratios(stack, mean, patch), weather)[:-1] for patch in patches]
@@ -131,16 +133,17 @@ def _ratios(stack: FloatArray, mean: FloatArray, place: Place) -> FloatArray:
     return np.asarray(np.divide(above, below, out=np.full(len(stack), np.nan), where=below > 0))
 
 
-def _weather(stack: FloatArray, mean: FloatArray, ground: BoolArray) -> FloatArray:
-    """Return what the ground off the yard does from look to look, (looks, 2), logarithms.
+def _weather(stack: FloatArray, mean: FloatArray, ground: BoolArray, year: FloatArray) -> FloatArray:
+    """Return what the ground off the yard does from look to look, (looks, 4), logarithms.
 
     The first column is the calm half of the controls (moisture, calibration), the second by how much the liveliest
-    quarter (plants, worked fields) departs from it. Liveliness is judged on the mean of 5 by 5 pixels, below which
-    speckle hides it; the brightest and darkest tenth, buildings and water, are left out of both.
+    quarter (plants, worked fields) departs from it, the last two are the year's harmonic. Liveliness is judged on
+    the mean of 5 by 5 pixels, below which speckle hides it; the brightest and darkest tenth, buildings and water,
+    are left out of both.
     """
     looks = len(stack)
     if ground.sum() < 50:
-        return np.zeros((looks, 2))
+        return np.column_stack([np.zeros((looks, 2)), np.cos(year), np.sin(year)])
     relative = np.where(ground, stack / np.where(ground, mean, 1.0), np.nan)
     finite = np.isfinite(relative)
     smooth = np.stack([
@@ -157,7 +160,7 @@ def _weather(stack: FloatArray, mean: FloatArray, ground: BoolArray) -> FloatArr
     for chosen in (index[ordinary & (lively <= low)], index[ordinary & (lively >= high)]):
         gain = _ratios(stack, mean, (chosen, np.ones(chosen.size)))
         columns.append(np.log(np.where(np.isfinite(gain) & (gain > 0), gain, 1.0)))
-    return np.stack([columns[0], columns[1] - columns[0]], axis=1)
+    return np.column_stack([columns[0], columns[1] - columns[0], np.cos(year), np.sin(year)])
 
 
 def _calmed(ratio: FloatArray, weather: FloatArray) -> FloatArray:
@@ -172,16 +175,16 @@ def _calmed(ratio: FloatArray, weather: FloatArray) -> FloatArray:
     if past.sum() < 4:
         return np.asarray(np.exp(log - weather[:, 0]) - 1.0)
     y = (log[:-1] - weather[:-1, 0])[past]
-    x = np.column_stack([np.ones(y.size), weather[:-1, 1][past]])
-    precision = np.array([1e-6, 1 / RIDGE**2])
-    beta = np.zeros(2)
+    x = np.column_stack([np.ones(y.size), weather[:-1, 1:][past]])
+    precision = np.array([1e-6, 1 / RIDGE**2, 1 / SEASON_SD**2, 1 / SEASON_SD**2])
+    beta = np.zeros(4)
     for _ in range(8):
         rest = y - x @ beta
         sigma = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), 1e-4)
         z = (rest - np.median(rest)) / sigma
         weight = np.where(z > 1.0, 1.0 / np.maximum(z, 1e-9), np.where(z < -2.0, 2.0 / np.maximum(-z, 1e-9), 1.0))
         beta = np.linalg.solve((x.T * weight) @ x / sigma**2 + np.diag(precision), (x.T * weight) @ y / sigma**2)
-    return np.asarray(np.exp(log - weather[:, 0] - weather[:, 1] * beta[1]) - 1.0)
+    return np.asarray(np.exp(log - weather[:, 0] - weather[:, 1:] @ beta[1:]) - 1.0)
 
 
 def _pooling(empty: Sequence[FloatArray]) -> float:
