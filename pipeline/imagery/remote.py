@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +25,8 @@ from pipeline.imagery.signing import NoSigner, Signer
 
 MAX_HOPS = 3
 MAX_WHOLE = 256 * 2**20  # bytes taken from a server that ignores ranges
+MAX_TAKEN = 512 * 2**20  # bytes of one file in all; a site's window takes a few
+MAX_SECONDS = 300.0  # for one answer: a server that drips never ends by itself
 HEAD = 64 * 2**10  # first read: header and tile index of a cloud-optimised GeoTIFF of a whole Sentinel-2 tile
 GAP = 32 * 2**10  # least bytes a request asks for; a round trip costs more than these
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -152,8 +155,11 @@ def _take(answer: httpx.Response, href: str, first: int, last: int) -> tuple[byt
         raise ReadError(f"{shorten(href)} is sent compressed ({encoding[:20]}) although that was declined.")
     bound = last - first + 1 if status == 206 else MAX_WHOLE
     body = bytearray()
+    deadline = time.monotonic() + MAX_SECONDS
     for chunk in answer.iter_raw():
         body += chunk
+        if time.monotonic() > deadline:
+            raise _AgainError(f"{shorten(href)} is sent too slowly; the reading was broken off.", transient=True)
         if len(body) > bound:
             raise ReadError(
                 f"{shorten(href)} sends more than the {bound} bytes asked for; the reading was broken off."
@@ -238,6 +244,8 @@ class RangeFile(io.RawIOBase):
         return part[start - first : end - first]
 
     def _load(self, start: int, size: int) -> None:
+        if size > MAX_WHOLE or size + sum(len(part) for _, part in self._parts) > MAX_TAKEN:
+            raise ReadError(f"{shorten(self._href)} asks for {size} bytes at once, which no window needs.")
         data, total = self._web.fetch(self._href, self._client, start, start + size - 1)
         self.requests += 1
         if not start and not data:

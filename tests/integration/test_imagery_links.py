@@ -158,6 +158,34 @@ def test_a_connection_that_breaks_once_is_tried_again(
     assert len(tries) == 2
 
 
+def test_a_range_answered_by_fewer_bytes_than_it_names_is_not_taken(
+    tmp_path: Path, world: tuple[LocalServer, StacSource, Scene]
+) -> None:
+    files, source, scene = world
+    data = (tmp_path / BLUE.lstrip("/")).read_bytes()
+
+    def short(request: object) -> Answer:
+        status, headers, body = ranged(data, request.headers.get("Range", ""))  # type: ignore[attr-defined]
+        return status, headers, body[:-100]  # its Content-Length agrees with what is sent
+
+    files.answers[BLUE] = short
+    with pytest.raises(ReadError, match=r"breaks off after \d+ of \d+ bytes") as caught:
+        source.read(SITE, scene)
+    assert caught.value.transient
+
+
+def test_a_file_that_makes_its_reader_ask_for_too_much_is_refused(
+    world: tuple[LocalServer, StacSource, Scene],
+) -> None:
+    files, source, _ = world
+    first = {"Content-Range": f"bytes 0-65535/{10**12}"}
+    files.answers["/huge.tif"] = lambda _: (206, first, b"II*\x00" + bytes(65532))
+    with source.web.client() as client, source.web.open(f"{files.url}/huge.tif", client) as remote:
+        assert remote.read(10**10) == b""
+        assert "no window needs" in str(remote.error)
+    assert len(files.requests) == 1
+
+
 @pytest.mark.parametrize(
     "href",
     [

@@ -52,9 +52,9 @@ def test_the_newest_processing_wins_and_the_older_is_named() -> None:
 
 
 def test_of_equal_processings_the_later_one_wins() -> None:
-    early = item("early", tile="52TFM", updated="2023-10-07")
-    late = item("late", tile="52TFM", updated="2024-01-01")
-    assert ids(scenes_from_items([late, early], ["first"])) == [("S2A_20231006_R103", ["late"])]
+    early = item("z-early", tile="52TFM", updated="2023-10-07")
+    late = item("a-late", tile="52TFM", updated="2024-01-01")
+    assert ids(scenes_from_items([late, early], ["first"])) == [("S2A_20231006_R103", ["a-late"])]
 
 
 def test_a_pass_reprocessed_by_half_is_not_mixed() -> None:
