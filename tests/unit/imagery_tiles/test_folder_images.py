@@ -162,16 +162,17 @@ def test_alpha_and_nodata_are_masks(tmp_path: Path) -> None:
 
 
 def test_dates_in_their_order_of_trust(tmp_path: Path) -> None:
-    for name in ("a_20200101.tif", "b_x2021x07x09.tif", "c.tif", "d_20230303.tif", "e.tif"):
+    for name in ("a_20200101.tif", "b_20190101_acq20210709T0217.tif", "c.tif", "d_20230303.tif", "e.tif"):
         write(tmp_path / name, picture(1, size=(400, 600)), west=EAST, north=NORTH)
     with rasterio.open(tmp_path / "c.tif", "r+") as out:
         out.update_tags(TIFFTAG_DATETIME="2022:05:06 02:17:00")
     (tmp_path / "images.csv").write_text("file,observed_at\nd_20230303.tif,2023-04-04T11:00+09:00\n")
-    reader = source(tmp_path, time_pattern=r"x(?P<time>\d{4}x?)")
+    reader = source(tmp_path, time_pattern=r"acq(?P<time>\d{8}T\d{4})")
     items = reader.search(SITE, *EVER)
     found = {item.item_id: item.observed_at for item in items if not item.problem}
     assert found["a_20200101"].date().isoformat() == "2020-01-01"
     assert found["a_20200101"].hour == 3  # local noon at 130.6 E
+    assert found["b_20190101_acq20210709T0217"] == datetime(2021, 7, 9, 2, 17, tzinfo=UTC)
     assert found["c"] == datetime(2022, 5, 6, 2, 17, tzinfo=UTC)
     assert found["d_20230303"] == datetime(2023, 4, 4, 2, 0, tzinfo=UTC)
     (undated,) = [item for item in items if item.problem]
