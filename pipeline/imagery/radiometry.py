@@ -27,9 +27,11 @@ from pipeline.model import BoolArray, Chip
 OFFSET = 0.1  # reflectance; 1000 digital numbers
 SPLIT = 0.085  # reflectance without any offset removed: below it the offset cannot be in the numbers
 CERTAIN = 0.092  # and above it, over known dark ground, it must be
+GREY = 0.005  # reflectance; between SPLIT - GREY and CERTAIN the darkest ground fits both beliefs
 BRIGHT = 0.20  # where even the darkest ground is brighter, the window holds nothing dark: cloud
 MIN_PIXELS = 30  # of a class, for its median to count
 VEGETATION, WATER, SNOW = 4, 6, 11  # scene classes of Sentinel-2 L2A
+THIN, HAZY_SHARE = (7, 8, 10), 0.25  # unclassified, probable cloud, cirrus; and how much of them is haze
 UNCLEAR = (0, 1, 8, 9, 10)  # no data, saturated, cloud, cirrus: not the ground
 
 
@@ -90,17 +92,20 @@ def judge_offset(chip: Chip) -> Verdict:
     if darkest is not None:
         measures["offset_darkest"] = round(darkest, 4)
     seen = _seen(known, darkest, declared)
-    if seen is None:
-        if darkest is not None and darkest < BRIGHT and not coherent:
-            measures["offset_carried"] = float(declared)
-            return Verdict(
-                declared,
-                ("OFFSET_AMBIGUOUS",),
-                measures,
-                "The item contradicts itself about the radiometric offset and the window holds no ground of known "
-                "darkness to tell.",
-            )
-        seen = declared
+    grey = declared and darkest is not None and SPLIT - GREY <= darkest < CERTAIN
+    doubtful = darkest is not None and darkest < BRIGHT and not coherent
+    # Haze lifts dark ground as an offset does: under it, pixels alone do not overrule the metadata.
+    overruled_in_haze = seen is True and not declared and _hazy(chip)
+    if overruled_in_haze or (seen is None and (grey or doubtful)):
+        measures["offset_carried"] = float(declared)
+        return Verdict(
+            declared,
+            ("OFFSET_AMBIGUOUS",),
+            measures,
+            "Neither the item's metadata nor the darkest ground in the window settle whether the numbers carry the "
+            "radiometric offset.",
+        )
+    seen = declared if seen is None else seen
     measures["offset_carried"] = float(seen)
     return Verdict(seen, ("OFFSET_OVERRIDDEN",) if seen != declared else (), measures)
 
@@ -142,13 +147,19 @@ def _evidence(chip: Chip) -> tuple[float | None, float | None]:
 
 def _seen(known: float | None, darkest: float | None, declared: bool) -> bool | None:
     """Return what the pixels say: True carried, False not, None nothing."""
-    if known is not None:
-        if known < SPLIT:
-            return False
-        if known >= CERTAIN and (darkest is None or darkest >= SPLIT):
-            return True
+    if known is not None and known < SPLIT:
+        return False
     if darkest is None:
         return None
-    if darkest < SPLIT - 0.005:
+    if darkest < SPLIT - GREY:
         return False
-    return True if declared and darkest < BRIGHT else None
+    if darkest < CERTAIN or darkest >= BRIGHT:
+        return None
+    return True if declared or (known is not None and known >= CERTAIN) else None
+
+
+def _hazy(chip: Chip) -> bool:
+    """Tell whether much of the window is of the classes that thin cloud and haze fall into."""
+    if chip.classes is None or not chip.valid.any():
+        return True
+    return bool(np.isin(chip.classes[chip.valid], THIN).mean() > HAZY_SHARE)
