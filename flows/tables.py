@@ -12,7 +12,6 @@ from pipeline.model import Observation
 BLOCKS = "▁▂▃▄▅▆▇█"
 WEEKS = 52
 COLOURS = {"high": "bold red", "alert": "yellow", "watch": "cyan", "failed": "red", "rejected": "dim"}
-PLAIN_WIDTH = 400  # without a terminal no line is cut: a script reads it
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]], out: Path | None = None) -> None:
@@ -20,21 +19,27 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], out: Path | None
     import sys
     from io import StringIO
 
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    # As wide as it needs: a cut id or number is worse than a line that the terminal wraps.
+    cells = [[visible(cell) for cell in row] for row in rows]
+    width = sum(max(map(cell_len, column)) + 2 for column in zip(columns, *cells, strict=True))
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     for position, name in enumerate(columns):
         numeric = all(_is_number(row[position]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(visible(cell), style=COLOURS.get(cell, "")) for cell in row))
+    for row in cells:
+        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
     if out is None and sys.stdout.isatty():
-        Console(highlight=False).print(table)
+        terminal = Console(highlight=False)
+        terminal.width = max(width, terminal.width)
+        terminal.print(table)
         return
     sheet = StringIO()
-    Console(file=sheet, width=PLAIN_WIDTH, color_system=None, force_terminal=False, highlight=False).print(table)
+    Console(file=sheet, width=width, color_system=None, force_terminal=False, highlight=False).print(table)
     text = "\n".join(line.rstrip() for line in sheet.getvalue().splitlines()) + "\n"
     if out is not None:
         out.write_text(text, encoding="utf-8")

@@ -51,16 +51,20 @@ def sources(context: typer.Context, as_json: JsonOption = False) -> None:
             {
                 "source": name,
                 "kind": config.kind,
-                "enabled": "yes" if config.enabled else f"no: {config.disabled_reason or 'no reason given'}",
+                "enabled": "yes" if config.enabled else "no",
                 "sensors": ", ".join(sorted({collection.sensor for collection in config.collections})) or "-",
                 "sites": ", ".join(users.get(name, [])) or "-",
                 "where": config.url or config.path or "-",
+                "why_not": "" if config.enabled else config.disabled_reason or "no reason given",
             }
         )
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
-        show(list(rows[0]), [list(row.values()) for row in rows])
+        show(list(rows[0])[:-1], [list(row.values())[:-1] for row in rows])
+        for row in rows:
+            if row["why_not"]:
+                typer.echo(f"{row['source']} is off: {row['why_not']}")
     else:
         typer.echo(f"{configuration.folder}: no source is configured.")
 

@@ -56,9 +56,8 @@ def _write_from_two_processes(url: str, total: int) -> None:
         )
         for first in (0, 1)
     ]
-    for writer in writers:
-        _, errors = writer.communicate(timeout=200)
-        assert writer.returncode == 0, errors.decode()
+    said = [writer.communicate(timeout=200)[1].decode() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0], "".join(said)
 
 
 def test_two_processes_lose_nothing_on_sqlite(tmp_path: Path) -> None:

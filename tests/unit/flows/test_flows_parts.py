@@ -6,9 +6,10 @@ import io
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from support.store_samples import DAY, observation
+from support.store_samples import DAY, observation, surge
 
 from flows.artifact import round_markdown
 from flows.progress import PlainProgress, current, heard_by
@@ -77,3 +78,23 @@ def test_the_sparkline_shows_unseen_weeks_as_unseen() -> None:
 
 def test_text_cannot_steer_a_terminal() -> None:
     assert visible("a\x1b[2Jb\u202ec\nd") == "a [2Jb c d"
+
+
+def test_the_demo_says_what_it_found_beside_the_truth(tmp_path: Path) -> None:
+    from flows.demo import compare
+
+    days = [(DAY + timedelta(days=day), cars) for day, cars in ((-20, 4), (-5, 12), (0, 35), (5, 70), (30, 3))]
+    lines = [f"s{number},{at.isoformat()},{cars}" for number, (at, cars) in enumerate(days)]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("\n".join(["scene_id,observed_at,railcars", *lines]))
+    found = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(surge(),))))  # type: ignore[arg-type]
+    assert found[1] == (
+        "Found: a surge of tier high, onset between 2023-10-06 and 2023-10-11, peak of 73 railcars on 2023-10-15, "
+        "where 8 were expected."
+    )
+    assert found[2].startswith("Truth: more than 20 railcars from between 2023-10-01 and 2023-10-06, peak of 70 on")
+    assert found[3] == "Other surges, which would be false alarms: none."
+    early = surge(onset_earliest=DAY - timedelta(days=300), peak_at=DAY - timedelta(days=290))
+    missed = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(early,))))  # type: ignore[arg-type]
+    assert missed[1] == "Found: no surge at the time of the simulated one."
+    assert missed[3].endswith("1.")

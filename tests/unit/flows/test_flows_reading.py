@@ -193,3 +193,5 @@ def test_sources_are_listed(call: Call) -> None:
     assert code == 0
     assert "simulated" in text
     assert "stac-static" in text
+    assert "nowhere/catalog.json" in text
+    assert "…" not in text
