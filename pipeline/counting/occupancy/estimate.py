@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import CountingSettings, QualitySettings
-from pipeline.counting.occupancy.gates import FIGURES, HISTORY_SIGMA, against_history, judge, snow_index
+from pipeline.counting.occupancy.gates import (
+    FIGURES,
+    HISTORY_SIGMA,
+    SEASON_LOOKS,
+    Unlike,
+    against_history,
+    snow_index,
+)
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.history import day_of_year
 from pipeline.counting.occupancy.measure import Estimate, Series, measure
@@ -74,7 +81,8 @@ def estimate(
     weights[-1] = 0.0
     off = np.stack([one.off for one in stack]).astype(np.float64)
     norm = normalise(off, yard.ring, days, weights)
-    odd = against_history(norm.unlike)[:-1].max(axis=1) > HISTORY_SIGMA
+    sigma, seasonal = against_history(norm.unlike, days)
+    odd = (sigma.max(axis=1) > HISTORY_SIGMA)[:-1] & (seasonal[:-1] >= SEASON_LOOKS)
     if odd.any() and (~odd).sum() >= settings.history_min_looks:
         weights[:-1][odd] = 0.0
         norm = normalise(off, yard.ring, days, weights)
@@ -82,9 +90,18 @@ def estimate(
     if used.sum() < settings.history_min_looks:
         detail = f"only {int(used.sum())} earlier looks behind {name} can be compared with it"
         return Refused("HISTORY_SHORT", detail, measures)
-    unlike = judge(np.vstack([norm.unlike[:-1][used], norm.unlike[-1:]]))
+    kept = np.r_[used, True]
+    sigma, seasonal = against_history(norm.unlike[kept], days[kept])
+    unlike = Unlike({figure: float(value) for figure, value in zip(FIGURES, sigma[-1], strict=True)})
+    measures["season_looks"] = float(seasonal[-1])
     measures |= {f"{figure}_sigma": unlike.sigma[figure] for figure in FIGURES}
     if norm.used[-1] > 0.05 and unlike.worst[1] > quality.max_residual_sigma:
+        if seasonal[-1] < SEASON_LOOKS:
+            detail = (
+                f"only {int(seasonal[-1])} earlier looks of this season stand behind {name}, whose ground differs "
+                f"from the rest of the past; {SEASON_LOOKS} are needed"
+            )
+            return Refused("HISTORY_SHORT", detail, measures)
         detail = (
             f"the ground off the yard in {name} lies {unlike.worst[1]:.1f} robust sigmas from its own past "
             f"({unlike.worst[0]}; limit {quality.max_residual_sigma:g}): haze, shadow or change"

@@ -11,6 +11,7 @@ FloatArray = NDArray[np.float64]
 
 FIGURES = ("residual", "residual_tail", "residual_near", "light")
 SPREAD_FLOOR = 0.16  # of the logarithm of a figure: a calm history must not make a harmless look odd
+SEASON_DAYS, SEASON_LOOKS = 40.0, 5  # a season is known by so many looks within so many days, of any year
 HISTORY_SIGMA = 5.0  # history looks beyond are left out of the model
 
 
@@ -27,18 +28,37 @@ class Unlike:
         return name, self.sigma[name]
 
 
-def against_history(figures: FloatArray) -> FloatArray:
-    """Return robust sigmas (L, G) of logarithmic figures against those of the history, all rows but the last."""
-    past = figures[:-1]
-    middle = np.median(past, axis=0)
-    spread = np.maximum(1.4826 * np.median(np.abs(past - middle), axis=0), SPREAD_FLOOR)
-    return np.asarray((figures - middle) / spread)
+def against_history(figures: FloatArray, days: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return robust sigmas of looks' logarithmic figures against earlier looks of the same season.
 
+    A look is measured against the history of its own season alone: ground that nobody has yet seen green is not odd
+    for being green. Where the season holds too few looks the whole history is taken, and the number says so.
 
-def judge(figures: FloatArray) -> Unlike:
-    """Compare the last look's figures (rows: looks, columns: `FIGURES`) with those of the history before it."""
-    last = against_history(figures)[-1]
-    return Unlike({name: float(value) for name, value in zip(FIGURES, last, strict=True)})
+    Parameters
+    ----------
+    figures : array of shape (L, G)
+        The last row is the look to be judged; the others are its history.
+    days : array of shape (L,)
+        Days of the year.
+
+    Returns
+    -------
+    sigma : array of shape (L, G)
+    neighbours : array of shape (L,)
+        History looks of the same season.
+    """
+    apart = np.abs(days[:, None] - days[None, :])
+    near = np.minimum(apart, 365.25 - apart) <= SEASON_DAYS
+    np.fill_diagonal(near, False)
+    near[:, -1] = False
+    number = near.sum(axis=1)
+    sigma = np.zeros_like(figures)
+    for row in range(len(figures)):
+        others = figures[near[row]] if number[row] >= SEASON_LOOKS else figures[:-1]
+        middle = np.median(others, axis=0)
+        spread = np.maximum(1.4826 * np.median(np.abs(others - middle), axis=0), SPREAD_FLOOR)
+        sigma[row] = (figures[row] - middle) / spread
+    return sigma, number
 
 
 def snow_index(green: NDArray[np.float32], swir: NDArray[np.float32]) -> float:

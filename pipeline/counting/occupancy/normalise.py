@@ -80,10 +80,12 @@ def normalise(off: FloatArray, ring: NDArray[np.bool_], days: FloatArray, weight
     residual = np.where(seen, flat - model, 0.0)
     scale = np.sqrt((weight * residual**2).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)) + 1.5e-3
     scaled = np.clip(residual / scale, -4, 4)
+    # History looks shaped the model; leaving each out makes its residual comparable with the judged look's.
+    inverse = np.linalg.inv((terms * weights[:, None]).T @ terms + np.diag([1e-3, 1.0, 1.0, 3.0, 3.0]))
+    leverage = weights * np.einsum("lp,pq,lq->l", terms, inverse, terms)
+    fair = residual / scale / np.maximum(1.0 - leverage, 0.2)[:, None, None]
     factors = _factors(scaled[:, :, stable], weights)
-    return Normalised(
-        gain, offset, terms, factors, _unlike(residual / scale, seen, ring, gain, offset), seen[:, 0].mean(axis=1)
-    )
+    return Normalised(gain, offset, terms, factors, _unlike(fair, seen, ring, gain, offset), seen[:, 0].mean(axis=1))
 
 
 def _season_model(flat: FloatArray, weight: FloatArray, terms: FloatArray) -> FloatArray:

@@ -24,6 +24,7 @@ AGREE_PX = 0.6  # bands that lie farther than this from their median are not hee
 SPREAD_PX = 0.8  # bands that scatter more than this, median deviation: the shift is unknown
 REFERENCE_LOOKS = 11
 BLOCK_LOOKS = 5  # a half-year with fewer looks makes no reference while there is a better one
+LOST_PX = 15.0  # a shift beyond is a failed match (snow, haze), not a shift
 ODD_PX = 3.0  # looks farther from the anchor are no part of the reference
 BLOCK = timedelta(days=180)  # the reference changes only when a half-year is complete
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
@@ -186,6 +187,8 @@ def _measure(
     if float(np.median(off)) > SPREAD_PX:
         return None
     best = np.mean([s for s, d in zip(shifts, off, strict=True) if d <= AGREE_PX] or [middle], axis=0)
+    if float(np.hypot(*best)) > LOST_PX:
+        return None
     return float(best[1]), float(best[0])
 
 
