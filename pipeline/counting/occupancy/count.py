@@ -18,6 +18,7 @@ from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Site
 
 METHOD = "occupancy"
 METHOD_VERSION = "1.0"
+SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
 APRON_ACTIVE = 10.0  # railcar equivalents on the apron from which the count carries a reservation
 
 
@@ -67,6 +68,14 @@ def count(
     result = estimate.estimate(look, past, site, yard, known_looks(past, known), settings, quality)
     if isinstance(result, Refused):
         return refuse(result.flag, result.detail, result.measures)
+    capacity = yard.track_m / SHORTEST_CAR_M
+    if result.x > capacity:
+        return refuse(
+            "OUT_OF_DISTRIBUTION",
+            f"{look.scene.scene_id} differs from its past by more than {capacity:.0f} railcars, all that the tracks "
+            "hold: not trains, but light or ground",
+            result.measures,
+        )
     stated = state(result.x, result.calibration, result.noise)
     flags = []
     if result.calibration.known == 0:

