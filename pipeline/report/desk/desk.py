@@ -17,6 +17,13 @@ from pipeline.report.desk.forms import WordForm
 from pipeline.report.desk.queue import Row, queue
 from pipeline.report.desk.words import Decision, Subject, Word, about, clean, history, speak, standing
 
+RECORDED: dict[str, str] = {
+    "confirm": "Your confirmation is recorded.",
+    "reject": "Your rejection is recorded.",
+    "correct": "Your number is recorded.",
+    "note": "Your note is recorded.",
+    "undo": "The decision is taken back; that is recorded too.",
+}
 PICTURES_KEPT = 64  # rendered chips held in memory
 
 
@@ -138,10 +145,10 @@ class Desk:
             self.picture(b, a) if b else None,
         )
 
-    def panel(self, subject: Subject, subject_id: str, *, message: str = "", recorded: str = "") -> Panel:
+    def panel(self, subject: Subject, subject_id: str) -> Panel:
         """Return the words on a subject with an empty form."""
         said = about(self.data.verdicts(), subject, subject_id)
-        return self._panel(subject, subject_id, said, message=message, recorded=recorded)
+        return self._panel(subject, subject_id, said)
 
     def since(self, subject: Subject, subject_id: str, seen: str) -> tuple[Verdict, ...]:
         """Return the words on a subject that came after the one called `seen`."""
@@ -183,9 +190,9 @@ class Desk:
                 said = (*said, word)
             else:
                 meanwhile = ()
-        message = "Your word is recorded."
+        message = RECORDED[word.decision]
         if meanwhile:
-            message = "Your word is recorded. Somebody else spoke meanwhile; both words are kept, and yours is newer."
+            message += " Somebody else spoke meanwhile; both words are kept, and yours is newer."
         return self._panel(
             subject, subject_id, said, message=message, meanwhile=meanwhile, recorded=str(form.form_id)
         )
@@ -288,6 +295,8 @@ def _corrected(form: WordForm, note: str, cars: Sequence[Mark]) -> tuple[Decisio
         if form.railcars is None:
             raise UnsaidError("Type the number of railcars that you see.")
         return "correct", note, form.railcars
+    if form.railcars is not None:
+        raise UnsaidError("A number is typed as well: empty that field, or record the typed number.")
     if not cars:
         raise UnsaidError("This look has no resolved railcars to click on; type a number instead.")
     struck = [str(mark.number) for mark in cars if mark.index not in form.car]

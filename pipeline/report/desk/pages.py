@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from pipeline.report.desk.desk import Desk, Panel
+from pipeline.report.desk.desk import RECORDED, Desk, Panel
 from pipeline.report.desk.evidence import marks
 from pipeline.report.desk.render import environment, static_files
 from pipeline.report.desk.sessions import Door, Session
@@ -169,6 +169,5 @@ def add_pages(app: FastAPI, page: Page) -> None:
 def _panel(desk: Desk, subject: Any, subject_id: str, said: str) -> Panel:
     """Return a panel; after a redirect it says that the word was taken, when it was."""
     panel = desk.panel(subject, subject_id)
-    if said and any(word.verdict.verdict_id == said for word in panel.words):
-        return desk.panel(subject, subject_id, message="Your word is recorded.", recorded=said)
-    return panel
+    word = next((w.verdict for w in panel.words if said and w.verdict.verdict_id == said), None)
+    return panel if word is None else replace(panel, message=RECORDED[word.decision], recorded=said)

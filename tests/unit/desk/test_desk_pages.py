@@ -313,7 +313,7 @@ def say(client: DeskClient, page: str, **fields: object) -> tuple[int, str]:
 def test_a_verdict_is_recorded_with_its_author_and_time(world: MemoryDeskData) -> None:
     status, panel = say(entered(world), surge_page(world), decision="reject", reason="cloud", note="haze\r\nover it")
     assert status == 200
-    assert "Your word is recorded." in panel
+    assert "Your rejection is recorded." in panel
     (word,) = world.said
     assert (word.decision, word.reason, word.by, word.note, word.at) == (
         "reject",
@@ -330,8 +330,8 @@ def test_without_scripts_a_form_redirects_to_the_page_that_says_so(world: Memory
     data = {**form_of(client.get(surge_page(world)).text), "decision": "confirm"}
     answer = client.post(f"{surge_page(world)}/word", data=data)
     assert answer.status_code == 303
-    assert "Your word is recorded." in client.get(answer.headers["location"]).text
-    assert "Your word is recorded." not in client.get(surge_page(world) + "?said=made-up").text
+    assert "Your confirmation is recorded." in client.get(answer.headers["location"]).text
+    assert "Your confirmation is recorded." not in client.get(surge_page(world) + "?said=made-up").text
 
 
 def test_the_same_form_sent_twice_is_one_word(world: MemoryDeskData) -> None:
@@ -467,6 +467,8 @@ def test_a_count_is_corrected_by_typing(world: MemoryDeskData) -> None:
     client = entered(world)
     assert say(client, look_page(world, 0), decision="correct", how="clicked")[0] == 422, "nothing to click on"
     assert say(client, look_page(world, 0), decision="correct", how="typed")[0] == 422
+    both = say(client, look_page(world), decision="correct", how="clicked", car=[1], railcars="70")
+    assert both[0] == 422, "a typed number is never dropped in silence"
     assert say(client, look_page(world, 0), decision="confirm")[0] == 422
     assert say(client, look_page(world, 0), decision="correct", how="typed", railcars="12.5")[0] == 200
     assert say(client, look_page(world, 4), decision="correct", railcars="0")[0] == 200

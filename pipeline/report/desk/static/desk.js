@@ -13,7 +13,7 @@ let pending = ""; // first key of a two-key shortcut
 function setUp() {
   viewer = setUpViewer($("#viewer"));
   setUpDraft($("#panel"));
-  setUpRecount($("#panel"), $("#viewer"));
+  setUpRecount($("#panel"), $("#viewer"), viewer);
 }
 
 function press(selector) {
@@ -58,10 +58,10 @@ function typing(target) {
 
 document.addEventListener("keydown", (event) => {
   const form = event.target.closest?.("form.word");
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && form) {
+  const typed = event.target.id === "railcars";
+  if (event.key === "Enter" && form && (event.ctrlKey || event.metaKey || typed)) {
     event.preventDefault();
-    const typed = event.target.id === "railcars" ? $("#send-typed", form) : null;
-    form.requestSubmit(typed ?? $("button.primary", form));
+    $(typed ? "#send-typed" : "button.primary", form).click();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || $("#keys")?.open) return;
@@ -86,7 +86,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "viewer") viewer = setUpViewer($("#viewer"), viewer);
   if (event.detail.target.id === "panel") {
     setUpDraft($("#panel"));
-    setUpRecount($("#panel"), $("#viewer"));
+    setUpRecount($("#panel"), $("#viewer"), viewer);
     $("#result").focus();
   }
   if (event.detail.target.id !== "notice" && event.detail.target.id !== "meanwhile") $("#notice").replaceChildren();
@@ -106,3 +106,4 @@ setInterval(() => {
 // the address of a page after a redirect says that a word was taken; a later reload must not say it again
 if (new URL(location).searchParams.has("said")) history.replaceState(null, "", location.pathname);
 setUp();
+document.documentElement.dataset.ready = "";

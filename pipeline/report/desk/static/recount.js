@@ -1,8 +1,8 @@
 // Railcars on or off: the drawing and the list of switches are two views of the same check boxes.
-export function setUpRecount(panel, viewer) {
+export function setUpRecount(panel, root, viewer) {
   const boxes = [...(panel?.querySelectorAll("input[name=car]") ?? [])];
   if (!boxes.length) return;
-  const shapes = new Map([...(viewer?.querySelectorAll("[data-car]") ?? [])].map((shape) => [shape.dataset.car, shape]));
+  const shapes = new Map([...(root?.querySelectorAll("[data-car]") ?? [])].map((shape) => [shape.dataset.car, shape]));
   const missed = panel.querySelector("#missed");
 
   const show = () => {
@@ -25,7 +25,12 @@ export function setUpRecount(panel, viewer) {
     event.stopPropagation();
     enter(boxes[to]);
   });
-  list.addEventListener("focusin", (event) => shapes.get(event.target.value)?.classList.add("here"));
+  list.addEventListener("focusin", (event) => {
+    const shape = shapes.get(event.target.value);
+    if (!shape) return;
+    shape.classList.add("here");
+    viewer?.reveal(shape.getBBox());
+  });
   list.addEventListener("focusout", (event) => shapes.get(event.target.value)?.classList.remove("here"));
   for (const [value, shape] of shapes) {
     shape.onclick = () => {

@@ -115,6 +115,14 @@ export function setUpViewer(root, before) {
       if (ARROWS[event.key] && document.activeElement === stage) return move(...ARROWS[event.key]), true;
       return KEYS[event.key]?.() ?? false;
     },
+    reveal(thing) { // moves only when it lies outside of what is seen
+      const box = seen();
+      const x = thing.x + thing.width / 2;
+      const y = thing.y + thing.height / 2;
+      if (x > box.x && x < box.x + box.w && y > box.y && y < box.y + box.h) return;
+      view = { ...view, x: x - view.w / 2, y: y - view.h / 2 };
+      draw();
+    },
     stop() { clearInterval(timer); watcher.disconnect(); },
     mode,
     marked: () => detections?.checked ?? true,

@@ -1,0 +1,227 @@
+"""Thresholds by simulation: how often quiet yards, seen as this site is seen, would give each alarm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import AlarmSettings
+from pipeline.traffic.engine import Engine, Scores
+from pipeline.traffic.quiet import ErrorClass, Nodes, quiet_looks, tiled
+
+FloatArray = NDArray[np.float64]
+
+METHOD_VERSION = "traffic-1"
+YARDS = 100  # simulated side by side
+WARM_YEARS = 2.0  # before counting begins: the baseline fills
+TABLE = 160  # points that a calibrated curve is kept at
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Thresholds and rates as checked."""
+
+    scores: Scores
+    levels: tuple[float, ...]  # best score of each simulated episode, descending
+    years: float  # simulated quiet years behind it
+    watch: float
+    alert: float
+    high: float
+    digest: str
+
+    def rate(self, score: float) -> float:
+        """Return how often a year quiet yards give an episode at least as strong; never below what was checked."""
+        stronger = int(np.searchsorted(-np.asarray(self.levels), -score, side="right"))
+        return (stronger + 1) / self.years
+
+
+def rates_of(settings: AlarmSettings) -> tuple[float, float, float]:
+    """Return the yearly rates of watch, alert and high."""
+    return settings.watch_per_year, settings.budget_per_year, settings.high_per_year
+
+
+def calibrate(
+    days: FloatArray,
+    classes: Sequence[ErrorClass],
+    nodes: Nodes,
+    dwell_days: float,
+    settings: AlarmSettings,
+    cache_dir: Path | None = None,
+) -> Calibration:
+    """Return the calibration for look dates, errors, quiet traffic and dwell; from the cache when it is there.
+
+    Parameters
+    ----------
+    days : ndarray
+        (looks,), dates of the site's own looks, days since 1970-01-01; at most the last two years count.
+    classes : sequence of ErrorClass
+        A class for each look.
+    nodes : Nodes
+        Quiet traffic drawn from the site's posterior, `YARDS` yards.
+    dwell_days : float
+        Mean stay of a state, days.
+    settings : AlarmSettings
+    cache_dir : Path, optional
+        Where calibrations are kept by the digest of their inputs.
+    """
+    digest = _digest(days, classes, nodes, dwell_days, settings)
+    kept = cache_dir / f"calibration-{digest}.json" if cache_dir is not None else None
+    if kept is not None and kept.is_file():
+        found = _read(kept, digest)
+        if found is not None:
+            return found
+    made = _simulate(days, classes, nodes, dwell_days, settings, digest)
+    if kept is not None:
+        _write(kept, made)
+    return made
+
+
+def _simulate(
+    days: FloatArray,
+    classes: Sequence[ErrorClass],
+    nodes: Nodes,
+    dwell_days: float,
+    settings: AlarmSettings,
+    digest: str,
+) -> Calibration:
+    per_yard = max(2.0, settings.calibration_years / len(nodes.node))
+    long, index = tiled(days, WARM_YEARS + per_yard, float(days[0]))
+    kinds = [classes[i] for i in index]
+    counted = long >= long[0] + WARM_YEARS * 365.2425
+    years = len(nodes.node) * float(long[-1] - long[counted][0]) / 365.2425
+    size = len(nodes.node)
+
+    def run(scores: Scores | None, seed: int) -> tuple[FloatArray, ...]:
+        engine = Engine(size, settings, scores, dwell_days)
+        rng = np.random.default_rng([settings.calibration_seed, seed])
+        rows = [engine.step(reading) for reading in quiet_looks(long, kinds, nodes, dwell_days, rng)]
+        return (
+            np.array([-np.log(row.p_look) for row in rows])[counted],
+            np.array([row.log_sum for row in rows])[counted],
+            np.array([row.score for row in rows])[counted],
+            np.array([row.inside for row in rows])[counted],
+            np.array([row.open for row in rows])[counted],
+        )
+
+    # First pass: each statistic alone, runs of looks between two calm ones, the effect floor included.
+    x_look, x_sum, score, inside, _ = run(None, 1)
+    possible = np.isfinite(score)
+    look_curve = _curve(_run_maxima(np.where(possible, x_look, -np.inf), inside), years)
+    sum_curve = _curve(_run_maxima(np.where(possible, x_sum, -np.inf), inside), years)
+    first = Scores(*look_curve, *sum_curve, watch=np.inf)
+    joint = np.where(possible, np.maximum(first.of_look(x_look), first.of_sum(x_sum)), -np.inf)
+    best = _run_maxima(joint, inside)
+    target = rates_of(settings)
+    watch = _level(best, target[0], years)
+    # Second pass, other numbers: the live recursion itself, episodes and all, opening at the watch level.
+    scores = Scores(*look_curve, *sum_curve, watch=watch)
+    _, _, score, _, opened = run(scores, 2)
+    best = _episode_maxima(score, opened, watch)
+    levels = [max(watch, _level(best, rate, years)) for rate in target]
+    scores = Scores(*look_curve, *sum_curve, watch=levels[0])
+    return Calibration(scores, tuple(float(v) for v in best), years, levels[0], levels[1], levels[2], digest)
+
+
+def _run_maxima(x: FloatArray, inside: NDArray[np.bool_]) -> FloatArray:
+    """Return the largest value of each run of looks, runs being parted by two looks inside the band; descending."""
+    out: list[FloatArray] = []
+    best = np.full(x.shape[1], -np.inf)
+    calm = np.zeros(x.shape[1], dtype=np.int64)
+    for row, calm_now in zip(x, inside, strict=True):
+        best = np.maximum(best, row)
+        calm = np.where(calm_now, calm + 1, 0)
+        over = calm >= 2
+        out.append(best[over])
+        best[over] = -np.inf
+        calm[over] = 0
+    out.append(best)
+    every = np.concatenate(out)
+    every = every[np.isfinite(every)]
+    return np.asarray(-np.sort(-every))
+
+
+def _episode_maxima(score: FloatArray, opened: NDArray[np.bool_], watch: float) -> FloatArray:
+    """Return the best score of each episode of the second pass, descending."""
+    out: list[FloatArray] = []
+    best = np.full(score.shape[1], -np.inf)
+    was = np.zeros(score.shape[1], dtype=np.bool_)
+    for row, now in zip(score, opened, strict=True):
+        begins = ~was & now
+        best = np.where(begins, row, np.where(was, np.maximum(best, row), best))
+        over = was & ~now
+        out.append(best[over])
+        best[over] = -np.inf
+        was = now
+    out.append(best)
+    every = np.concatenate(out)
+    return np.asarray(-np.sort(-every[np.isfinite(every) & (every >= watch)]))
+
+
+def _curve(maxima: FloatArray, years: float) -> tuple[FloatArray, FloatArray]:
+    """Return (x ascending, -log rate) of runs at least as strong."""
+    if maxima.size < 2 or maxima[0] <= maxima[-1]:
+        # Nothing ever came near: any value from far out on would be the first.
+        return np.array([12.0, 24.0]), np.array([np.log(years), np.log(years) + 12.0])
+    rank = np.unique(np.round(np.geomspace(1, maxima.size, TABLE)).astype(np.int64))
+    x, y = maxima[rank - 1][::-1], -np.log(rank[::-1] / years)
+    x, first = np.unique(x, return_index=True)
+    return x, np.asarray(y)[first]
+
+
+def _level(best: FloatArray, rate: float, years: float) -> float:
+    """Return the score that `rate` episodes a year reach; where fewer come at all, the lowest that was seen."""
+    allowed = int(np.floor(rate * years))
+    if best.size == 0:
+        return float(np.log(years))
+    if allowed >= best.size:
+        return float(best[-1])
+    above = best[max(allowed - 1, 0)]
+    return float((above + best[allowed]) / 2.0)
+
+
+def _digest(
+    days: FloatArray, classes: Sequence[ErrorClass], nodes: Nodes, dwell_days: float, settings: AlarmSettings
+) -> str:
+    digest = hashlib.sha256(METHOD_VERSION.encode())
+    digest.update(np.round(np.asarray(days, dtype=np.float64), 3).tobytes())
+    digest.update(json.dumps([asdict(kind) for kind in classes]).encode())
+    digest.update(nodes.node.astype(np.int64).tobytes() + bytes([nodes.season]))
+    digest.update(f"{dwell_days!r} {settings.model_dump_json()}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(path: Path, made: Calibration) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    s = made.scores
+    text = json.dumps(
+        {
+            "look_x": s.look_x.tolist(), "look_y": s.look_y.tolist(),
+            "sum_x": s.sum_x.tolist(), "sum_y": s.sum_y.tolist(),
+            "levels": made.levels, "years": made.years,
+            "watch": made.watch, "alert": made.alert, "high": made.high, "digest": made.digest,
+        }
+    )  # fmt: skip
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _read(path: Path, digest: str) -> Calibration | None:
+    """Return a kept calibration, None when the file is damaged: it is then made again."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["digest"] != digest:
+            return None
+        curves = [np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")]
+        return Calibration(
+            Scores(*curves, watch=float(kept["watch"])), tuple(kept["levels"]), float(kept["years"]),
+            float(kept["watch"]), float(kept["alert"]), float(kept["high"]), digest,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

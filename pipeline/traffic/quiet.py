@@ -1,0 +1,144 @@
+"""Simulated quiet yards: this site's own look dates, errors, dwell and posterior, and nothing but quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.model import COUNT_MAX
+from pipeline.traffic.engine import Reading
+from pipeline.traffic.family import DISPERSIONS, KINDS, LOWEST, STEP, ZEROS, log_likelihood, season_shift, tail
+from pipeline.traffic.likelihood import LOWER, Evidence, N, Z90
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+SDS = (0.0, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0)  # classes of a look's error at ten railcars
+LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorClass:
+    """How wrong a look may be: sd at ten railcars, growing with the root of the number, and an upper limit."""
+
+    sd: float
+    limit: int  # numbers up to it are seen as "at most `limit`" only; 0: none
+
+    def sd_at(self, railcars: NDArray[np.generic] | float) -> FloatArray:
+        """Return the standard deviation at a number of railcars."""
+        return np.asarray(self.sd * np.sqrt((np.asarray(railcars, dtype=np.float64) + 10.0) / 20.0))
+
+
+def error_class(look: Evidence) -> ErrorClass:
+    """Return the class of a look's error, from the width of its own likelihood."""
+    vector = look.likelihood
+    inside = np.flatnonzero(vector >= LOWER)
+    width = float(inside[-1] - inside[0]) if inside.size else 0.0
+    flat = np.flatnonzero(vector >= 0.9)
+    if vector[0] >= 0.9 and flat.size >= 5 and flat[-1] < COUNT_MAX:
+        limit = min(LIMITS[1:], key=lambda value: abs(value - float(flat[-1])))
+        return ErrorClass(SDS[1], limit)
+    middle = float(vector @ N / vector.sum())
+    sd = width / (2 * Z90) / float(np.sqrt((middle + 10.0) / 20.0))
+    return ErrorClass(min(SDS, key=lambda value: abs(np.log((value + 0.5) / (sd + 0.5)))), 0)
+
+
+def reading_of(looks: FloatArray, day: float) -> Reading:
+    """Return what likelihood vectors (S, COUNT_MAX + 1) of one date say to the recursion."""
+    cumulated = np.cumsum(looks, axis=1)
+    # A lower limit is taken at its edge, not at the middle of the numbers it leaves open.
+    edge = np.argmax(looks >= LOWER, axis=1)
+    quartile = np.argmax(cumulated >= 0.25 * cumulated[:, -1:], axis=1)
+    lower = np.where(looks[:, -1] > 0.5, edge, quartile).astype(np.float64)
+    return Reading(
+        day,
+        log_likelihood(looks),
+        tail(looks),
+        lower,
+        looks.min(axis=1) < 0.5,
+        (edge == 0) & (looks[:, 0] >= 0.9) & ((looks >= 0.9).sum(axis=1) >= 5),
+    )
+
+
+def look_vectors(estimate: FloatArray, kind: ErrorClass) -> FloatArray:
+    """Return likelihoods (S, COUNT_MAX + 1) of whole-number estimates seen with an error class."""
+    sd = np.maximum(kind.sd_at(N), 0.05)[None, :]
+    gap = N[None, :] - estimate[:, None]
+    out = np.exp(-0.5 * (gap / sd) ** 2)
+    if kind.limit:
+        below = estimate <= kind.limit
+        over = np.maximum(N - kind.limit, 0.0)
+        out[below] = np.exp(-0.5 * (over / np.maximum(kind.sd_at(kind.limit), 0.3)) ** 2)
+    return np.asarray(out / out.max(axis=1, keepdims=True))
+
+
+class Tables:
+    """Readings of every whole-number estimate for each error class, built once a class."""
+
+    def __init__(self) -> None:
+        self._built: dict[ErrorClass, Reading] = {}
+
+    def reading(self, estimate: IntArray, kind: ErrorClass, day: float) -> Reading:
+        """Return the reading of estimates (S,) on a day."""
+        if kind not in self._built:
+            every = np.arange(COUNT_MAX + 1, dtype=np.float64)
+            self._built[kind] = reading_of(look_vectors(every, kind), 0.0)
+        table = self._built[kind]
+        return Reading(
+            day, table.log_like[estimate], table.tail[estimate], table.lower[estimate],
+            table.informative[estimate], table.upper_limit[estimate],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Quiet traffic of S simulated yards."""
+
+    node: IntArray  # (S,), index into LEVELS × KINDS
+    season: int
+
+    def draw(self, rng: np.random.Generator, day: float) -> IntArray:
+        """Draw the true number of railcars of each yard on a day."""
+        level, kind = np.divmod(self.node, KINDS)
+        k = np.asarray(DISPERSIONS)[kind // len(ZEROS)]
+        zero = np.asarray(ZEROS)[kind % len(ZEROS)]
+        mean = LOWEST * np.exp(STEP * (level + season_shift(self.season, day)))
+        railcars = rng.negative_binomial(k, k / (k + mean))
+        railcars[rng.random(len(k)) < zero] = 0
+        return np.asarray(np.minimum(railcars, COUNT_MAX))
+
+
+def tiled(days: FloatArray, years: float, start: float) -> tuple[FloatArray, IntArray]:
+    """Repeat look dates end to end over `years`; return days and, for each, the look that it repeats."""
+    span = max(float(days[-1] - days[0]) + float(np.median(np.diff(days))), 1.0) if len(days) > 1 else 7.0
+    if span > 350.0:
+        span = 365.2425 * max(1, round(span / 365.2425))  # keep the season of gaps in its season
+    copies = int(np.ceil(years * 365.2425 / span)) + 1
+    index = np.tile(np.arange(len(days)), copies)
+    out = (np.asarray(days)[None, :] + span * np.arange(copies)[:, None]).ravel()
+    order = np.argsort(out, kind="stable")
+    out, index = out[order], index[order]
+    keep = out < out[0] + years * 365.2425
+    return out[keep] - out[0] + start, index[keep]
+
+
+def quiet_looks(
+    days: FloatArray, classes: Sequence[ErrorClass], nodes: Nodes, dwell_days: float, rng: np.random.Generator
+) -> Iterator[Reading]:
+    """Yield the readings of quiet yards on the given days: a state stays for about `dwell_days`, then is drawn anew."""
+    tables = Tables()
+    truth = nodes.draw(rng, float(days[0]))
+    before = float(days[0])
+    for day, kind in zip(days, classes, strict=True):
+        stays = rng.random(len(truth)) < np.exp(-(float(day) - before) / dwell_days)
+        truth = np.where(stays, truth, nodes.draw(rng, float(day)))
+        noise = rng.standard_normal(len(truth)) * kind.sd_at(truth)
+        estimate = np.clip(np.rint(truth + noise), 0, COUNT_MAX).astype(np.int64)
+        yield tables.reading(estimate, kind, float(day))
+        before = float(day)
+
+
+
