@@ -16,7 +16,7 @@ from pipeline.errors import ArchiveError, ImageError
 from pipeline.flags import canonical, worst
 from pipeline.imagery.archive import ArchiveEntry
 from pipeline.imagery.quality import look_at
-from pipeline.model import Count, Ledger, LedgerEntry, Look, Observation, Outcome, Refusal, Scene, Site
+from pipeline.model import Count, KnownCount, Ledger, LedgerEntry, Look, Observation, Outcome, Refusal, Scene, Site
 from pipeline.round.discover import processing_of
 from pipeline.round.history import (
     LookCache,
@@ -134,7 +134,7 @@ def _is_current(desk: _Desk, entry: ArchiveEntry, row: Observation, stamp: str) 
 
 
 def _count_one(
-    desk: _Desk, entry: ArchiveEntry, past: Sequence[Scene], known: Sequence[object], stamp: str
+    desk: _Desk, entry: ArchiveEntry, past: Sequence[Scene], known: Sequence[KnownCount], stamp: str
 ) -> Observation:
     """Count one look; an unreadable chip is a failed row, an unusable one a rejected row."""
     method, version = method_for(entry.scene.sensor, entry.grid.gsd_m)
@@ -150,7 +150,7 @@ def _count_one(
             desk.site,
             known,
             desk.settings.counting,
-            desk.settings.quality,  # type: ignore[arg-type]
+            desk.settings.quality,
         )
         return _row(desk, entry, look, result, stamp)
     except (ArchiveError, ImageError) as error:

@@ -84,8 +84,8 @@ def known_counts(
             spoken[verdict.subject_id] = verdict
     known = list(known_from_published(site))
     for row in observations:
-        verdict = spoken.get(row.observation_id)
-        if verdict is not None and verdict.decision == "correct" and verdict.railcars is not None:
+        word = spoken.get(row.observation_id)
+        if word is not None and word.decision == "correct" and word.railcars is not None:
             continue
         if row.method == "resolved" and row.count is not None and row.outcome is Outcome.COUNTED:
             spread = max((row.count.high - row.count.low) / (2 * 1.645), 0.5)

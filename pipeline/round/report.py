@@ -100,7 +100,9 @@ def report_data(
 def _freshness(ws: Workspace, site_name: str, ledger: Ledger | None) -> tuple[SourceState, ...]:
     """Return how fresh each source of the site is, with the problem of its last search."""
     seen = {row.source: row for row in ws.store.freshness(site_name)}
-    problems = {entry.subject: entry.detail for entry in (ledger or Ledger()).of("failed") if entry.step == "discover"}
+    problems = {
+        entry.subject: entry.detail for entry in (ledger or Ledger()).of("failed") if entry.step == "discover"
+    }
     states = []
     for name in ws.site_config(site_name).sources:
         row, config = seen.get(name), ws.source(name)
@@ -119,7 +121,9 @@ def _freshness(ws: Workspace, site_name: str, ledger: Ledger | None) -> tuple[So
 
 def _passes(observations: Iterable[Observation], today: datetime) -> tuple[NextPass, ...]:
     """Return the passes to expect next, from the archive's own repeat pattern."""
-    history = [(row.platform, row.orbit, row.observed_at) for row in observations if row.sensor not in ("vhr", "tiles")]
+    history = [
+        (row.platform, row.orbit, row.observed_at) for row in observations if row.sensor not in ("vhr", "tiles")
+    ]
     return tuple(
         NextPass(found.expected_at, found.platform, found.orbit, basis=found.basis)
         for found in next_passes(history, today)
