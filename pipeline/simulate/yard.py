@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import LineString, Polygon
 from shapely.ops import unary_union
 from shapely.strtree import STRtree
 
@@ -120,15 +121,15 @@ def usable_intervals(
     tracks: Sequence[Track], *, end_margin_m: float = 20.0, step_m: float = 2.0
 ) -> dict[str, list[tuple[float, float]]]:
     """Return, for each track id, the stretches in metres along it where a car fouls no other track."""
-    tree = STRtree([track.line for track in tracks])
+    lines = np.array([track.line for track in tracks], dtype=object)
+    tree = STRtree(lines)
     free: dict[str, list[tuple[float, float]]] = {}
     for index, track in enumerate(tracks):
         stations = np.arange(end_margin_m, track.line.length - end_margin_m + 1e-9, step_m)
-        clear = np.zeros(len(stations), dtype=bool)
-        for i, s in enumerate(stations):
-            point: Point = track.line.interpolate(float(s))
-            near = tree.query(point.buffer(FOULING_M))
-            clear[i] = all(int(k) == index or tracks[int(k)].line.distance(point) > FOULING_M for k in near)
+        points = shapely.line_interpolate_point(track.line, stations)
+        at, near = tree.query(points, predicate="dwithin", distance=FOULING_M)
+        clear = np.ones(len(stations), dtype=bool)
+        clear[at[near != index]] = False
         edges = np.flatnonzero(np.diff(np.concatenate([[False], clear, [False]]).astype(np.int8)))
         free[track.track_id] = [
             (float(stations[a]), float(stations[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)
