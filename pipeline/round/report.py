@@ -125,6 +125,11 @@ def _passes(observations: Iterable[Observation], today: datetime) -> tuple[NextP
         (row.platform, row.orbit, row.observed_at) for row in observations if row.sensor not in ("vhr", "tiles")
     ]
     return tuple(
-        NextPass(found.expected_at, found.platform, found.orbit, basis=found.basis)
+        NextPass(
+            found.at,
+            found.platform,
+            found.orbit,
+            basis=f"repeats every {found.cycle_days:g} days, {found.seen} passes seen",
+        )
         for found in next_passes(history, today)
     )
