@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.imagery_servers import free_port, local_server, running
+from support.imagery_servers import free_port, local_server, missing, running, server_program
 from support.imagery_world import (
     SINCE,
     UNTIL,
@@ -30,15 +29,14 @@ from pipeline.imagery.source import open_source
 pytestmark = pytest.mark.postgres
 SITE = small_site()
 BINARIES = postgres_binaries()
-POSTGIS = Path("/usr/share/postgresql").glob("*/extension/postgis.control")
+POSTGIS = list(Path("/usr/share/postgresql").glob("*/extension/postgis.control"))
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[dict[str, str]]:
-    pytest.importorskip("stac_fastapi.pgstac", reason="stac-fastapi.pgstac is not installed")
-    pytest.importorskip("pypgstac", reason="pypgstac is not installed")
-    if BINARIES is None or not any(POSTGIS):
-        pytest.skip("PostgreSQL with PostGIS is not installed")
+    server_program("pypgstac")
+    if BINARIES is None or not POSTGIS:
+        missing("PostgreSQL with PostGIS is not installed")
     with postgres_server(BINARIES) as server:
         login, _, address = server.partition("@")
         user, _, password = login.partition(":")
@@ -47,9 +45,12 @@ def database() -> Iterator[dict[str, str]]:
 
 
 def pypgstac(database: dict[str, str], *arguments: str) -> None:
-    program = Path(sys.executable).with_name("pypgstac")
     subprocess.run(
-        [str(program), *arguments], check=True, env={**os.environ, **database}, capture_output=True, timeout=120
+        [str(server_program("pypgstac")), *arguments],
+        check=True,
+        env={**os.environ, **database},
+        capture_output=True,
+        timeout=120,
     )
 
 
@@ -72,8 +73,9 @@ def test_pages_query_and_dates_on_a_database_of_items(tmp_path: Path, database: 
         pypgstac(database, "load", "collections", str(tmp_path / "collections.ndjson"), "--method", "upsert")
         pypgstac(database, "load", "items", str(tmp_path / "items.ndjson"), "--method", "upsert")
         port = free_port()
-        app = ["uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", str(port)]
-        with running([sys.executable, "-m", *app], f"http://127.0.0.1:{port}/_mgmt/ping", {**os.environ, **database}):
+        uvicorn = str(server_program("uvicorn"))
+        app = [uvicorn, "--factory", "stac_fastapi.pgstac.app:create_app", "--port", str(port)]
+        with running(app, f"http://127.0.0.1:{port}/_mgmt/ping", {**os.environ, **database}):
             url = f"http://127.0.0.1:{port}"
             source = open_source(source_config("stac-api", url, page_limit=2), base=tmp_path)
             found = source.search(SITE, SINCE, UNTIL)

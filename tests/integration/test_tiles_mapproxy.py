@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-import socket
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from pyproj import Transformer
 from shapely.geometry import LineString, box
-
-pytest.importorskip("mapproxy", reason="MapProxy serves the tiles of this test")
+from support.imagery_servers import free_port, running, server_program
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import SourceError
@@ -63,7 +58,8 @@ def _fill(cache: Path, day: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = server_program("mapproxy-util")
     folder = tmp_path_factory.mktemp("mapproxy")
     layers, caches = [], []
     for day in DAYS:
@@ -88,26 +84,10 @@ def server(tmp_path_factory: pytest.TempPathFactory):
         "grids:\n  webmercator: {base: GLOBAL_WEBMERCATOR, num_levels: 19}\n"
         f"globals: {{cache: {{base_dir: {folder}/base}}}}\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (folder / "log.txt").open("w")
-    command = [str(Path(sys.executable).with_name("mapproxy-util")), "serve-develop", "-b", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, str(config)], stdout=log, stderr=log)
-    try:
-        for _ in range(150):
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/", timeout=2).status_code < 500:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        else:
-            pytest.fail((folder / "log.txt").read_text()[-2000:])
+    port = free_port()
+    command = [str(program), "serve-develop", "-b", f"127.0.0.1:{port}", str(config)]
+    with running(command, f"http://127.0.0.1:{port}/"):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 def source(kind: str, url: str, **extra: object):

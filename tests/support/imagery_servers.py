@@ -10,16 +10,36 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
+import pytest
 
+ROOT = Path(__file__).parents[2]
 Answer = tuple[int, dict[str, str], bytes]
+
+
+def missing(what: str) -> NoReturn:
+    """Leave a test out because a server is not installed; where the gate runs, that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; the gate installs it")
+    pytest.skip(what)
+
+
+def server_program(name: str) -> Path:
+    """Return a program of the environment described in tests/servers/requirements.txt."""
+    folder = Path(os.environ.get("RAILWATCH_TEST_SERVERS") or ROOT / "tests" / "servers" / "env")
+    program = folder / "bin" / name
+    if not program.is_file():
+        missing(f"no {name} in {folder}: see tests/servers/requirements.txt")
+    return program
 
 
 def free_port() -> int:
@@ -153,27 +173,40 @@ http {{
 """,
         encoding="utf-8",
     )
-    program = shutil.which("nginx") or "nginx"
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        missing("nginx is not installed")
     with running([program, "-c", str(config), "-p", str(work)], f"http://127.0.0.1:{port}/alive"):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
+def titiler_server() -> Iterator[str]:
+    """Serve tiles of any image with titiler; yields its root."""
+    port = free_port()
+    command = [str(server_program("uvicorn")), "titiler.application.main:app", "--port", str(port)]
+    with running(command, f"http://127.0.0.1:{port}/healthz"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
 def running(command: list[str], alive: str, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """Run a server until the block ends; `alive` answers once it is up."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(alive).status_code < 500:
-                    break
-            except httpx.TransportError:
-                pass
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[0]} did not start")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    """Run a server until the block ends; `alive` answers once it is up. What it says is shown if it never does."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                try:
+                    if httpx.get(alive).status_code < 500:
+                        break
+                except httpx.TransportError:
+                    pass
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{command[0]} did not start: {log.read()[-2000:].decode(errors='replace')}")
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
