@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from flows.commands import demo, desk, read, serve, site, state, work
+from flows.commands import demo, desk, read, serve, site, state, train, work
 
 Command = tuple[str, Callable[..., None], str]  # name, function, its line in the list of commands
 
@@ -24,6 +24,7 @@ ALL: tuple[Command, ...] = (
     ("verdict", desk.verdict, "an analyst's word on a surge"),
     ("evidence", desk.evidence, "the evidence pack of a surge"),
     ("simulate", demo.simulate, "write a simulated archive"),
+    ("train", train.train, "rebuild the trained counter of fine images"),
     ("sources", state.sources, "where images come from"),
     ("doctor", state.doctor, "check this installation"),
 )

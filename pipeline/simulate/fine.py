@@ -150,8 +150,9 @@ def _solids(car: PlacedCar, conditions: Conditions, rng: np.random.Generator) ->
     """Return the boxes that make up one car: one, or a flat car with one or two containers on it."""
     kind = car.railcar.kind
     white = float(np.clip(rng.normal(conditions.roof_snow, 0.2), 0, 0.97)) if conditions.roof_snow else 0.0
+    pattern = "plain" if conditions.plain_cars else kind.value
     body = Solid(
-        car.centre, car.heading_rad, car.body_m, car.width_m, car.height_m, car.colour, kind.value, car.loaded, white
+        car.centre, car.heading_rad, car.body_m, car.width_m, car.height_m, car.colour, pattern, car.loaded, white
     )
     if kind is not RailcarKind.FLAT or not car.loaded:
         return [body]

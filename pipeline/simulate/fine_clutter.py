@@ -107,8 +107,8 @@ def paint_clutter(
     list of Solid
     """
     solids: list[Solid] = []
-    for side, edge in ((-1.0, tracks[0].line), (1.0, tracks[-1].line)):
-        side = side * _outward(tracks, edge)
+    for hand, edge in ((-1.0, tracks[0].line), (1.0, tracks[-1].line)):
+        side = hand * _outward(tracks, edge)
         used = 2.6
         if rng.random() < 0.4 * amount:
             width = float(rng.uniform(3, 8))
@@ -131,7 +131,7 @@ def paint_clutter(
 
 
 def _outward(tracks: Sequence[Track], edge: LineString) -> float:
-    """Return 1 when `offset_curve`'s left lies away from the other tracks at the last edge (and right at the first)."""
+    """Return 1 when left lies away from the other tracks at the last edge (and right at the first)."""
     if len(tracks) < 2:
         return 1.0
     other = tracks[-1].line if edge is tracks[0].line else tracks[0].line

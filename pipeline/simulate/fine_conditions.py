@@ -43,6 +43,8 @@ class Conditions:
     track_jitter_m: float = 0.0  # standard deviation of each track's own lateral error
     rotation_deg: float = 0.0  # of the pixel grid against the site's axes
     clutter: float = 1.0  # how much stands beside the tracks: platforms, roofs, containers, trucks; 0 is nothing
+    plain_cars: bool = False  # upper sides without the patterns of their kinds
+    rail_strength: float = 1.0  # how clearly rails and sleepers show, 0..1
     decoys: int = 0  # tracks of the site that lie on rows of trailers, roads or roofs instead of rails
 
 
@@ -77,13 +79,15 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
         sharpen=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
         noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.015)))),
         jpeg=float(rng.choice([0.0, 0.0, rng.uniform(2.0, 12.0)])),
-        bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],  # type: ignore[arg-type]
+        bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],
         bits=8 if rng.random() < 0.6 else 16,
         gamma=float(rng.uniform(0.6, 1.1)),
         misalignment_m=float(abs(rng.normal(0.0, 0.6))),
         track_jitter_m=float(rng.choice([0.0, rng.uniform(0.0, 0.4)])),
         rotation_deg=float(rng.choice([0.0, rng.uniform(-45.0, 45.0)])),
         clutter=float(rng.uniform(0.0, 1.0)),
+        plain_cars=bool(rng.random() < 0.2),
+        rail_strength=float(rng.choice([1.0, rng.uniform(0.0, 1.0)])),
         decoys=int(rng.choice([0, 0, 1, 2])),
     )
 
@@ -109,7 +113,7 @@ def fair_conditions(rng: np.random.Generator, gsd_m: float, hard: str = "plain")
         wet=float(rng.choice([0.0, 0.4])),
         psf_px=float(rng.uniform(0.4, 0.6)),
         noise=float(rng.uniform(0.003, 0.008)),
-        bands=("pan", "rgb", "rgbn")[int(rng.integers(3))],  # type: ignore[arg-type]
+        bands=("pan", "rgb", "rgbn")[int(rng.integers(3))],
         bits=8 if rng.random() < 0.5 else 16,
         misalignment_m=float(rng.uniform(0.0, 0.4)),
         rotation_deg=float(rng.choice([0.0, 20.0])),

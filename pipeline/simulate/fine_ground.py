@@ -1,4 +1,4 @@
-"""The ground of a fine scene: ballast dry and wet, sleepers and rails, what grows and lies beside the tracks, snow."""
+"""The ground of a fine scene: ballast dry and wet, sleepers and rails, what grows and lies beside tracks, snow."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def paint_ground(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions
         path = lines[int(rng.integers(len(lines)))].offset_curve(2.5)
         canvas.fill(canvas.mask([path.buffer(rng.uniform(0.4, 0.9), cap_style="flat")]), _jitter("concrete", rng))
     _stain(canvas, lines, rng)
-    _rails(canvas, lines, rng)
+    if conditions.rail_strength > 0:
+        _rails(canvas, lines, conditions.rail_strength, rng)
     if conditions.wet > 0:
         damp = canvas.texture((2.0, 12.0), (0.4, 1.0))
         level = float(np.quantile(damp[::4, ::4], 1 - conditions.wet))
@@ -83,7 +84,7 @@ def _piece(line: LineString, start: float, end: float) -> LineString | None:
     return LineString([line.interpolate(s) for s in stations]) if len(stations) > 1 else None
 
 
-def _rails(canvas: Canvas, lines: Sequence[LineString], rng: np.random.Generator) -> None:
+def _rails(canvas: Canvas, lines: Sequence[LineString], strength: float, rng: np.random.Generator) -> None:
     step = canvas.step_m
     if step <= 0.3:
         sleepers: list[BaseGeometry] = []
@@ -97,15 +98,17 @@ def _rails(canvas: Canvas, lines: Sequence[LineString], rng: np.random.Generator
                 LineString([p - n, p + n]).buffer(0.13, cap_style="flat") for p, n in zip(xy, normal, strict=True)
             ]
         name = "concrete sleeper" if rng.random() < 0.5 else "sleeper"
-        canvas.blend(canvas.mask(sleepers), _jitter(name, rng), float(rng.uniform(0.1, 0.7)))
+        canvas.blend(canvas.mask(sleepers), _jitter(name, rng), strength * float(rng.uniform(0.1, 0.7)))
     else:
         canvas.blend(
-            canvas.mask([line.buffer(1.3, cap_style="flat") for line in lines]), _jitter("sleeper", rng), 0.2
+            canvas.mask([line.buffer(1.3, cap_style="flat") for line in lines]),
+            _jitter("sleeper", rng),
+            0.2 * strength,
         )
     for line in lines:
         shine = _jitter("shiny rail" if rng.random() < 0.4 else "rusty rail", rng)
         # A railhead is 0.07 m wide; a canvas pixel holds its share of it.
-        share = min(0.14 / step, 1.0) * float(rng.uniform(0.5, 1.0))
+        share = min(0.14 / step, 1.0) * strength * float(rng.uniform(0.5, 1.0))
         rails = [line.offset_curve(side * HALF_GAUGE_M).buffer(step / 2, cap_style="flat") for side in (-1, 1)]
         canvas.blend(canvas.mask(rails), shine, share)
 

@@ -16,11 +16,11 @@ Pattern = Callable[[Array, Array, Solid, float, float, np.random.Generator], Arr
 def _plain(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
     """Even paint with broad stains."""
     stain = 1 + rng.normal(0, 0.06) * np.sin(3 * u + rng.uniform(0, 6)) + rng.normal(0, 0.04) * v
-    return stain.astype(np.float32)
+    return np.asarray(stain, dtype=np.float32)
 
 
 def _ore(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """An open car: rim, and inside either a heaped load or a dark floor with the wall's shadow across it."""
+    """Draw an open car: rim, and inside either a heaped load or a dark floor with the wall's shadow across it."""
     rim = (np.abs(u) > 0.955) | (np.abs(v) > 0.86)
     if solid.loaded:
         heaps = 1 + 0.25 * np.cos(np.pi * u * rng.integers(1, 4) + rng.uniform(0, 6)) * (1 - v**2)
@@ -33,21 +33,21 @@ def _ore(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.r
         if rng.random() < 0.5:
             inside[np.abs(np.abs(u) - 0.33) < 0.02] *= 1.4  # partitions of a hopper
     out = np.where(rim, rng.uniform(0.9, 1.6), inside)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 def _box(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A covered car: two roof slopes, ribs, a running board."""
+    """Draw a covered car: two roof slopes, ribs, a running board."""
     slope = 1 + 0.35 * lateral * np.clip(v * 3, -1, 1)
     ribs = 1 + 0.04 * np.cos(np.pi * u * 9)
     out = slope * ribs
     if rng.random() < 0.5:
         out = np.where(np.abs(v) < 0.12, out * rng.uniform(0.7, 1.3), out)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 def _tank(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A cylinder between two end platforms, brightest where its surface faces the sun, with a dome."""
+    """Draw a cylinder between two end platforms, brightest where its surface faces the sun, with a dome."""
     normal = np.sqrt(np.clip(1 - v**2, 0, 1))
     vertical = 1 / np.sqrt(1 + low**2)
     lit = np.clip(normal * vertical + v * lateral * low * vertical, 0, None)
@@ -57,37 +57,37 @@ def _tank(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.
     out[np.abs(u) > rng.uniform(0.86, 0.93)] = rng.uniform(0.45, 0.8)
     if rng.random() < 0.5:
         out[(np.abs(v) < 0.1) & (np.abs(u) < 0.8)] *= rng.uniform(0.7, 1.1)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 def _flat(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A deck of planks with a frame."""
+    """Draw a deck of planks with a frame."""
     out = 1 + 0.06 * np.sign(np.sin(u * 40)) + rng.normal(0, 0.05, u.shape)
     out[(np.abs(v) > 0.85) | (np.abs(u) > 0.96)] *= rng.uniform(0.6, 1.1)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 def _machine(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A locomotive or works vehicle: blocks of unlike brightness along it, grilles, an off-centre hood."""
+    """Draw a locomotive or works vehicle: unlike blocks along it, grilles, an off-centre hood."""
     edges = np.sort(rng.uniform(-1, 1, int(rng.integers(3, 7))))
     levels = rng.uniform(0.5, 1.5, len(edges) + 1)
     out = levels[np.digitize(u, edges)]
     out = np.where(np.abs(v) < rng.uniform(0.2, 0.6), out * rng.uniform(0.6, 1.5), out)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 def _passenger(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A rounded roof with vents along its middle."""
+    """Draw a rounded roof with vents along its middle."""
     out = 0.75 + 0.25 * np.sqrt(np.clip(1 - v**2, 0, 1)) + 0.25 * lateral * v
     vents = (np.abs(v) < 0.2) & (np.cos(u * 28) > 0.5)
-    return np.where(vents, out * rng.uniform(0.6, 1.2), out).astype(np.float32)
+    return np.asarray(np.where(vents, out * rng.uniform(0.6, 1.2), out), dtype=np.float32)
 
 
 def _trailer(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
-    """A trailer or container roof: bright, with cross bars and rust along the edges."""
+    """Draw a trailer or container roof: bright, with cross bars and rust along the edges."""
     out = 1 + 0.06 * np.cos(np.pi * u * rng.integers(6, 14)) + rng.normal(0, 0.03, u.shape)
     out[np.abs(v) > 0.88] *= rng.uniform(0.6, 1.0)
-    return out.astype(np.float32)
+    return np.asarray(out, dtype=np.float32)
 
 
 PATTERNS: dict[str, Pattern] = {

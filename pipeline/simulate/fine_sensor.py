@@ -58,13 +58,13 @@ def _bands(values: Array, band_set: str) -> list[Array]:
 
 def _quantise(values: Array, conditions: Conditions, rng: np.random.Generator) -> NDArray[Any]:
     if conditions.bits == 16:
-        return np.clip(np.round(values * 10000.0), 1, 65535).astype(np.uint16)
+        return np.asarray(np.clip(np.round(values * 10000.0), 1, 65535).astype(np.uint16))
     low, high = np.quantile(values[::3, ::3], [rng.uniform(0, 0.01), rng.uniform(0.99, 1.0)])
     scaled = np.clip((values - low) / max(float(high - low), 1e-4), 0, 1) ** conditions.gamma
     digital = 1.0 + 254.0 * scaled
     if conditions.jpeg > 0:
         digital = _compress(digital.astype(np.float32), conditions.jpeg)
-    return np.clip(np.round(digital), 1, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(digital), 1, 255).astype(np.uint8))
 
 
 def _compress(values: Array, step: float) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,14 @@ from shapely.ops import unary_union
 from shapely.strtree import STRtree
 
 from pipeline.model import Railcar, RailcarKind, Site, Track
-from pipeline.simulate.kinds import COUPLING_GAP_M, KINDS, draw_colour, draw_kind, draw_length
+from pipeline.simulate.kinds import (
+    COUPLING_GAP_M,
+    KINDS,
+    draw_colour,
+    draw_fleet_length,
+    draw_kind,
+    draw_length,
+)
 
 FOULING_M = 3.9  # where two centre lines are nearer than this, a car on one would foul the other
 Shape = Literal["parallel", "curved", "ladder"]
@@ -121,20 +129,29 @@ def usable_intervals(
     tracks: Sequence[Track], *, end_margin_m: float = 20.0, step_m: float = 2.0
 ) -> dict[str, list[tuple[float, float]]]:
     """Return, for each track id, the stretches in metres along it where a car fouls no other track."""
-    lines = np.array([track.line for track in tracks], dtype=object)
+    lines = tuple(track.line for track in tracks)
+    spans = _free_spans(lines, end_margin_m, step_m)
+    return {track.track_id: list(free) for track, free in zip(tracks, spans, strict=True)}
+
+
+@lru_cache(maxsize=64)
+def _free_spans(
+    lines: tuple[LineString, ...], end_margin_m: float, step_m: float
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return the stretches of each line on which a car fouls no other line; kept, since each look asks anew."""
     tree = STRtree(lines)
-    free: dict[str, list[tuple[float, float]]] = {}
-    for index, track in enumerate(tracks):
-        stations = np.arange(end_margin_m, track.line.length - end_margin_m + 1e-9, step_m)
-        points = shapely.line_interpolate_point(track.line, stations)
+    free: list[tuple[tuple[float, float], ...]] = []
+    for index, line in enumerate(lines):
+        stations = np.arange(end_margin_m, line.length - end_margin_m + 1e-9, step_m)
+        points = shapely.line_interpolate_point(line, stations)
         at, near = tree.query(points, predicate="dwithin", distance=FOULING_M)
         clear = np.ones(len(stations), dtype=bool)
         clear[at[near != index]] = False
         edges = np.flatnonzero(np.diff(np.concatenate([[False], clear, [False]]).astype(np.int8)))
-        free[track.track_id] = [
-            (float(stations[a]), float(stations[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)
-        ]
-    return free
+        free.append(
+            tuple((float(stations[a]), float(stations[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True))
+        )
+    return tuple(free)
 
 
 def place_cars(
@@ -147,6 +164,9 @@ def place_cars(
     loose_share: float = 0.08,
     unseen_colours: bool = False,
     end_margin_m: float = 20.0,
+    coupling_m: float = COUPLING_GAP_M,
+    width_factor: float = 1.0,
+    any_length: bool = False,
 ) -> tuple[PlacedCar, ...]:
     """Place exactly `railcars` cars on the tracks, in rakes of mostly one kind.
 
@@ -168,6 +188,12 @@ def place_cars(
         Paint cars in any colour instead of the typical ones.
     end_margin_m : float
         Kept free at both ends of each track.
+    coupling_m : float
+        Between the bodies of two coupled cars.
+    width_factor : float
+        On the widths of the bodies.
+    any_length : bool
+        Draw lengths from the mixture of a whole fleet, whatever the kind.
 
     Returns
     -------
@@ -186,7 +212,7 @@ def place_cars(
     misses = 0
     while waiting:
         size = min(waiting, 1 + int(rng.geometric(1.0 / mean_rake)) if misses < 40 else 1)
-        drawn = _draw_rake(size, rng, shares)
+        drawn = _draw_rake(size, rng, shares, any_length=any_length)
         gaps = np.where(rng.random(size) < loose_share, rng.uniform(0.5, 8.0, size), 0.0)
         total = sum(length for _, length in drawn) + float(gaps.sum())
         room = [(name, a, b) for name, spans in sorted(free.items()) for a, b in spans if b - a >= total]
@@ -199,7 +225,10 @@ def place_cars(
         start = float(rng.uniform(a, b - total)) if misses < 40 else a
         position = start
         for (kind, length), gap in zip(drawn, gaps, strict=True):
-            cars.append(_make_car(lines[name], position + length / 2, kind, length, rng, unseen=unseen_colours))
+            body, width = length - coupling_m, KINDS[kind].width_m * width_factor
+            cars.append(
+                _make_car(lines[name], position + length / 2, kind, (length, body, width), rng, unseen_colours)
+            )
             position += length + float(gap)
         spans = free[name]
         spans.remove((a, b))
@@ -227,7 +256,7 @@ def box_polygon(centre: tuple[float, float], heading_rad: float, length_m: float
 
 
 def _draw_rake(
-    size: int, rng: np.random.Generator, shares: Mapping[RailcarKind, float] | None
+    size: int, rng: np.random.Generator, shares: Mapping[RailcarKind, float] | None, *, any_length: bool
 ) -> list[tuple[RailcarKind, float]]:
     """Draw kinds and lengths of a rake: runs of one kind, as trains are made up."""
     weights = dict(shares) if shares is not None else None
@@ -236,20 +265,26 @@ def _draw_rake(
     for _ in range(size):
         if rng.random() < 0.15 or (kind is RailcarKind.LOCOMOTIVE and rng.random() < 0.7):
             kind = draw_kind(rng, shares=weights)
-        rake.append((kind, draw_length(kind, rng)))
+        rake.append((kind, draw_fleet_length(rng) if any_length else draw_length(kind, rng)))
     return rake
 
 
 def _make_car(
-    track: Track, position_m: float, kind: RailcarKind, length_m: float, rng: np.random.Generator, *, unseen: bool
+    track: Track,
+    position_m: float,
+    kind: RailcarKind,
+    size_m: tuple[float, float, float],
+    rng: np.random.Generator,
+    unseen: bool,
 ) -> PlacedCar:
     model = KINDS[kind]
+    length_m, body_m, width_m = size_m
     # A car's ends ride on the line; its middle lies on the chord.
     ends = [track.line.interpolate(position_m + d) for d in (-length_m * 0.35, length_m * 0.35)]
     heading = float(np.arctan2(ends[1].y - ends[0].y, ends[1].x - ends[0].x))
     centre = ((ends[0].x + ends[1].x) / 2, (ends[0].y + ends[1].y) / 2)
-    body = length_m - COUPLING_GAP_M + float(rng.normal(0, 0.08))
-    width = model.width_m + float(rng.normal(0, 0.05))
+    body = body_m + float(rng.normal(0, 0.08))
+    width = width_m + float(rng.normal(0, 0.05))
     loaded = bool(rng.random() < (0.6 if kind is RailcarKind.ORE else 0.35))
     polygon = box_polygon(centre, heading, body, width)
     railcar = Railcar(polygon, track.track_id, position_m, length_m, kind, 1.0)

@@ -35,7 +35,7 @@ class Model:
     weights: Weights
     prior: Mapping[str, float]  # log-odds of a positive sample in training: occupied, boundary
     trained: Mapping[str, tuple[float, float]]  # range of each look statistic over the training scenes
-    spread: Mapping[str, float]  # per-condition terms of the interval
+    spread: Mapping[str, list[float]]  # terms of the interval, see `spread.spread_of`
 
 
 def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mapping[str, Any]) -> Path:
@@ -62,7 +62,8 @@ def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mappi
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[key]), allow_pickle=False)
             # A fixed time stamp: the file depends on its content alone.
-            archive.writestr(zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
+            entry = zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     text = json.dumps({**card, "sha256": digest}, indent=1, sort_keys=True)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -83,13 +84,18 @@ def load_model(name: str, folder: Path = FOLDER) -> Model:
         card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"the trained counter {error.filename} is missing; rebuild it with: railwatch train") from error
+        missing = f"the trained counter {error.filename} is missing; rebuild it with: railwatch train"
+        raise ImageError(missing) from error
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise ImageError(f"the trained counter {path} does not match its card; rebuild it with: railwatch train")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
+    lateral, occupied, boundary, kind = (trees_from_arrays(arrays, part) for part in PARTS)
     return Model(
-        *(trees_from_arrays(arrays, part) for part in PARTS),
+        lateral,
+        occupied,
+        boundary,
+        kind,
         weights=Weights(**card["weights"]),
         prior=card["prior"],
         trained={key: (float(low), float(high)) for key, (low, high) in card["trained"].items()},

@@ -13,14 +13,14 @@ Array = NDArray[np.float32]
 
 def _mean(values: Array, metres: float) -> Array:
     """Return the running mean along the track over a window."""
-    size = max(int(round(metres / STEP_M)) // 2 * 2 + 1, 1)
+    size = max(round(metres / STEP_M) // 2 * 2 + 1, 1)
     out: Array = uniform_filter1d(values, size, axis=0, mode="nearest")
     return out
 
 
 def _spread(values: Array, metres: float) -> Array:
     mean = _mean(values, metres)
-    return np.sqrt(np.maximum(_mean(values**2, metres) - mean**2, 0.0))
+    return np.asarray(np.sqrt(np.maximum(_mean(values**2, metres) - mean**2, 0.0)), dtype=np.float32)
 
 
 def _shift(values: Array, samples: int) -> Array:
@@ -30,7 +30,7 @@ def _shift(values: Array, samples: int) -> Array:
 
 
 def _column(offset_m: float) -> int:
-    return CENTRE + int(round(offset_m / STEP_M))
+    return CENTRE + round(offset_m / STEP_M)
 
 
 def filled(values: Array, fallback: float) -> Array:
@@ -57,17 +57,14 @@ def occupied_features(tone: Tone, common: LookTone) -> Array:
     grey = filled(tone.grey, common.ends)
     n = len(grey)
     body = grey[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
-    out: list[Array] = []
-    for metres in (1.5, 6.0, 20.0, 80.0):
-        out.append(_mean(body, metres) - common.ends)
+    out: list[Array] = [_mean(body, metres) - common.ends for metres in (1.5, 6.0, 20.0, 80.0)]
     out.append(_mean(body, 6.0) - np.float32(np.median(body)))
     long = _mean(grey, 7.0)
     middle = long[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
     short = _mean(grey, 1.5)
-    for offset in (-6, -5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6):
-        out.append(long[:, _column(offset)] - middle)
-    for offset in (-3, -2, -1, 1, 2, 3):
-        out.append(short[:, _column(offset)] - short[:, CENTRE])
+    offsets = (-6, -5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6)
+    out += [long[:, _column(offset)] - middle for offset in offsets]
+    out += [short[:, _column(offset)] - short[:, CENTRE] for offset in (-3, -2, -1, 1, 2, 3)]
     sides = np.stack([long[:, _column(-2.5)], long[:, _column(2.5)]])
     out += [middle - sides.max(axis=0), middle - sides.min(axis=0)]
     step = np.diff(grey, axis=1)
@@ -87,7 +84,6 @@ def occupied_features(tone: Tone, common: LookTone) -> Array:
     out += repetition(body)
     out += _colours(tone, common, n)
     out += [np.full(n, common.gsd_m, np.float32), np.full(n, common.noise, np.float32)]
-    out.append(np.full(n, min(common.spread, 5.0), np.float32))
     return np.stack(out, axis=1).astype(np.float32)
 
 
@@ -105,8 +101,8 @@ def _colours(tone: Tone, common: LookTone, n: int) -> list[Array]:
 
 
 def repetition(body: Array) -> list[Array]:
-    """Return how strongly dark or bright notches recur at car pitch (11 to 18.5 m) and at trailer pitch (2.5 to 5 m)."""
-    notch = body - (_shift(body, -4) + _shift(body, 4)) / 2
+    """Return how strongly notches recur at car pitch (11 to 18.5 m) and at trailer pitch (2.5 to 5 m)."""
+    notch = body - (_shift(body, -4) + _shift(body, 4)) * np.float32(0.5)
     energy = _mean(notch**2, 45.0) + np.float32(1e-4)
     ratios: list[Array] = []
     for low, high in ((2.5, 5.0), (11.0, 18.5)):
@@ -120,25 +116,25 @@ def boundary_features(tone: Tone, common: LookTone) -> Array:
     """Return what tells whether a car ends here, shape (n, features), float32."""
     grey = filled(tone.grey, common.ends)
     body = grey[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
-    spread = np.maximum(_spread(body, 20.0), 0.03)
-    out: list[Array] = []
+    spread = np.maximum(_spread(body, 20.0), np.float32(0.03))
     level = _mean(body, 12.0)
-    for d in (-10, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7, 10):
-        out.append(_shift(body, d) - level)
-    for d in (-2, -1, 0, 1, 2):
-        out.append((_shift(body, d) - level) / spread)
+    reach = (-10, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7, 10)
+    out: list[Array] = [_shift(body, d) - level for d in reach]
+    out += [np.asarray((_shift(body, d) - level) / spread, dtype=np.float32) for d in (-2, -1, 0, 1, 2)]
     for half in (2, 3, 4):
-        notch = body - (_shift(body, -half) + _shift(body, half)) / 2
+        notch = body - (_shift(body, -half) + _shift(body, half)) * np.float32(0.5)
         out += [notch, notch / spread]
     ahead, behind = _shift(_mean(body, 3.5), 5), _shift(_mean(body, 3.5), -5)
     out += [ahead - behind, np.abs(ahead - behind), np.abs(ahead - behind) / spread]
     edges = np.abs(np.diff(grey, axis=1))
-    edge = np.maximum(edges[:, _column(-2) : _column(-1)].max(axis=1), edges[:, _column(1) : _column(2)].max(axis=1))
+    edge: Array = np.maximum(
+        edges[:, _column(-2) : _column(-1)].max(axis=1), edges[:, _column(1) : _column(2)].max(axis=1)
+    )
     for d in (-6, -3, -1, 0, 1, 3, 6):
         out.append(_shift(edge, d))
     for offset in (-2.5, -2, -1.5, -1, 0, 1, 1.5, 2, 2.5):
         column = grey[:, _column(offset)]
-        out.append(column - (_shift(column, -4) + _shift(column, 4)) / 2)
+        out.append(column - (_shift(column, -4) + _shift(column, 4)) * np.float32(0.5))
     roughness = _mean(np.abs(np.gradient(body)).astype(np.float32), 4.0)
     out += [_shift(roughness, -7), _shift(roughness, 7)]
     for metres in (6.0, 20.0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -17,10 +17,10 @@ from pipeline.counting.resolved.features import (
     occupied_features,
 )
 from pipeline.counting.resolved.strips import STEP_M, Strip, frame, normalise, unroll
-from pipeline.model import RailcarKind, Track
+from pipeline.model import Grid, RailcarKind, Track
 from pipeline.simulate.fine import FineScene, fine_look, render_fine
 from pipeline.simulate.fine_conditions import Conditions, draw_conditions
-from pipeline.simulate.kinds import KINDS
+from pipeline.simulate.kinds import COUPLING_GAP_M, KINDS
 from pipeline.simulate.yard import PlacedCar, Shape, make_tracks, place_cars
 
 KIND_ORDER = tuple(sorted(KINDS, key=str))  # classes of the kind classifier, in its order
@@ -28,23 +28,24 @@ Floats = NDArray[np.float32]
 
 
 def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | None = None) -> FineScene:
-    """Draw a small yard of any shape, cars on it, and the conditions under which it is seen."""
+    """Draw a small yard of any shape, cars on it or none, and the conditions under which it is seen."""
     shapes: tuple[Shape, ...] = ("parallel", "curved", "ladder")
     shape = shapes[int(rng.integers(3))]
-    count = int(rng.integers(3, 7))
-    spacing = float(rng.uniform(4.5, 6.5))
-    length = float(rng.uniform(190, 300)) + (16 * count * spacing / 2 if shape == "ladder" else 0)
+    count = 1 if rng.random() < 0.1 else int(rng.integers(2, 8))
+    spacing = float(rng.uniform(4.4, 6.5))
+    length = float(rng.uniform(120, 320)) + (16 * count * spacing / 2 if shape == "ladder" else 0)
     tracks = make_tracks(
         shape,
         tracks=count,
         length_m=length,
         centre=(500_000.0, 4_700_000.0),
         spacing_m=spacing,
-        azimuth_deg=float(rng.uniform(80, 100)),
-        radius_m=float(rng.uniform(350, 1500)),
+        azimuth_deg=float(rng.uniform(0, 180)),
+        radius_m=float(rng.uniform(300, 1500)),
     )
     c = conditions or draw_conditions(rng, gsd_m)
-    wanted = int(rng.uniform(0, 0.75) * count * (length - 60) / 15)
+    fill = 0.0 if rng.random() < 0.12 else float(rng.uniform(0.03, 0.85))
+    wanted = int(fill * count * max(length - 60, 20) / 15)
     weights = {kind: float(model.share + 0.08) for kind, model in KINDS.items()}
     shares = weights if rng.random() < 0.6 else None
     cars: tuple[PlacedCar, ...] = ()
@@ -55,15 +56,28 @@ def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | 
                 wanted,
                 rng,
                 shares=shares,
-                mean_rake=float(rng.uniform(2, 14)),
-                loose_share=float(rng.uniform(0, 0.2)),
+                mean_rake=float(rng.uniform(1.5, 14)),
+                loose_share=float(rng.uniform(0, 0.25)),
                 unseen_colours=c.unseen_colours,
-                end_margin_m=float(rng.uniform(3, 30)),
+                end_margin_m=float(rng.uniform(2, 30)),
+                coupling_m=float(rng.choice([COUPLING_GAP_M, rng.uniform(0.75, 1.7)])),
+                width_factor=float(rng.choice([1.0, rng.uniform(0.93, 1.07)])),
+                any_length=bool(rng.random() < 0.35),
             )
             break
         except ValueError:
             wanted = int(wanted * 0.7)
-    return render_fine(tracks, cars, c, rng)
+    scene = render_fine(tracks, cars, c, rng)
+    return _cropped(scene, rng) if rng.random() < 0.3 else scene
+
+
+def _cropped(scene: FineScene, rng: np.random.Generator) -> FineScene:
+    """Cut the ends off an image, so that tracks and trains run out of it as in most real ones."""
+    width = scene.grid.width
+    c0, c1 = int(rng.uniform(0.08, 0.3) * width), int(rng.uniform(0.7, 0.92) * width)
+    a, b, c, d, e, f = scene.grid.transform
+    grid = Grid(scene.grid.crs, (a, b, c + a * c0, d, e, f + d * c0), c1 - c0, scene.grid.height)
+    return replace(scene, grid=grid, values=scene.values[:, :, c0:c1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -78,11 +78,54 @@ def cut_tracks(
     if not occupied:
         return ()
     steps, prior = length_prior()
+    evidence = _evidence(occupied, boundary, covered, weights)
+    tracks, size = evidence.total.shape[0], evidence.total.shape[1] - 1
+    best = np.zeros((tracks, size + 1))
+    choice = np.zeros((tracks, size + 1), dtype=np.int64)
+    log_sum, mean, square = np.zeros_like(best), np.zeros_like(best), np.zeros_like(best)
+    for s in range(1, size + 1):
+        usable = steps[steps <= s]
+        begin = s - usable
+        scores = evidence.score(s, begin) + prior[: len(usable)] + weights.entry
+        path = np.concatenate([best[:, s - 1, None], best[:, begin] + scores], axis=1)
+        choice[:, s] = np.argmax(path, axis=1)
+        best[:, s] = np.take_along_axis(path, choice[:, s, None], axis=1)[:, 0]
+        weight = np.concatenate([log_sum[:, s - 1, None], log_sum[:, begin] + scores], axis=1)
+        top = weight.max(axis=1, keepdims=True)
+        share = np.exp(weight - top)
+        norm = share.sum(axis=1, keepdims=True)
+        log_sum[:, s] = (top + np.log(norm))[:, 0]
+        share /= norm
+        # A car that ends here raises the number of cars in the part behind it by one.
+        first = np.concatenate([mean[:, s - 1, None], mean[:, begin] + 1], axis=1)
+        second = np.concatenate([square[:, s - 1, None], square[:, begin] + 2 * mean[:, begin] + 1], axis=1)
+        mean[:, s] = (share * first).sum(axis=1)
+        square[:, s] = (share * second).sum(axis=1)
+    variance = np.maximum(square[:, size] - mean[:, size] ** 2, 0.0)
+    return tuple(Cut(_trace(choice[t], steps), float(mean[t, size]), float(variance[t])) for t in range(tracks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """Sums over stations, so that the evidence of any stretch is a difference; (tracks, stations + 1) each."""
+
+    total: Vector  # of the evidence of standing under a car
+    ends: Vector  # of a car's end between two stations
+    hidden: Vector  # number of stations that are not seen
+
+    def score(self, end: int, begin: NDArray[np.int_]) -> Vector:
+        """Return the evidence for a car between each of `begin` and `end`, (tracks, begins)."""
+        scores = self.total[:, end, None] - self.total[:, begin] + self.ends[:, end, None] + self.ends[:, begin]
+        return np.where(self.hidden[:, end, None] - self.hidden[:, begin] > 0, -1e6, scores)
+
+
+def _evidence(
+    occupied: Sequence[Vector], boundary: Sequence[Vector], covered: Sequence[NDArray[np.bool_]], weights: Weights
+) -> _Evidence:
     size = max(len(o) for o in occupied)
-    tracks = len(occupied)
-    total = np.zeros((tracks, size + 1))
-    ends = np.full((tracks, size + 1), -1e3)
-    hidden = np.zeros((tracks, size + 1))
+    total = np.zeros((len(occupied), size + 1))
+    ends = np.full_like(total, -1e3)
+    hidden = np.zeros_like(total)
     for t, (o, b, seen) in enumerate(zip(occupied, boundary, covered, strict=True)):
         n = len(o)
         total[t, 1 : n + 1] = np.cumsum(weights.occupied * np.clip(o, -7, 7))
@@ -93,43 +136,19 @@ def cut_tracks(
         ends[t, 1:n] = np.maximum(clipped[:-1], clipped[1:])
         hidden[t, 1 : n + 1] = np.cumsum(~seen)
         hidden[t, n + 1 :] = hidden[t, n] + np.arange(1, size - n + 1)
-    best = np.zeros((tracks, size + 1))
-    choice = np.zeros((tracks, size + 1), dtype=np.int64)
-    log_sum = np.zeros((tracks, size + 1))
-    mean = np.zeros((tracks, size + 1))
-    square = np.zeros((tracks, size + 1))
-    for s in range(1, size + 1):
-        usable = steps[steps <= s]
-        k = len(usable)
-        begin = s - usable
-        # The number of cars in the part behind, raised by one for a car that ends here.
-        scores = (total[:, s, None] - total[:, begin]) + ends[:, s, None] + ends[:, begin] + prior[:k] + weights.entry
-        scores = np.where(hidden[:, s, None] - hidden[:, begin] > 0, -1e6, scores)
-        path = np.concatenate([best[:, s - 1, None], best[:, begin] + scores], axis=1)
-        choice[:, s] = np.argmax(path, axis=1)
-        best[:, s] = np.take_along_axis(path, choice[:, s, None], axis=1)[:, 0]
-        weight = np.concatenate([log_sum[:, s - 1, None], log_sum[:, begin] + scores], axis=1)
-        top = weight.max(axis=1, keepdims=True)
-        share = np.exp(weight - top)
-        norm = share.sum(axis=1, keepdims=True)
-        log_sum[:, s] = (top + np.log(norm))[:, 0]
-        share /= norm
-        first = np.concatenate([mean[:, s - 1, None], mean[:, begin] + 1], axis=1)
-        second = np.concatenate([square[:, s - 1, None], square[:, begin] + 2 * mean[:, begin] + 1], axis=1)
-        mean[:, s] = (share * first).sum(axis=1)
-        square[:, s] = (share * second).sum(axis=1)
-    cuts = []
-    for t in range(tracks):
-        cars: list[tuple[float, float]] = []
-        s = size
-        while s > 0:
-            pick = int(choice[t, s])
-            if pick == 0:
-                s -= 1
-                continue
-            start = s - int(steps[pick - 1])
-            cars.append((start * STEP_M, s * STEP_M))
-            s = start
-        variance = max(float(square[t, size] - mean[t, size] ** 2), 0.0)
-        cuts.append(Cut(tuple(reversed(cars)), float(mean[t, size]), variance))
-    return tuple(cuts)
+    return _Evidence(total, ends, hidden)
+
+
+def _trace(choice: NDArray[np.int64], steps: NDArray[np.int_]) -> tuple[tuple[float, float], ...]:
+    """Walk the best cut back from the track's end."""
+    cars: list[tuple[float, float]] = []
+    s = len(choice) - 1
+    while s > 0:
+        pick = int(choice[s])
+        if pick == 0:
+            s -= 1
+            continue
+        start = s - int(steps[pick - 1])
+        cars.append((start * STEP_M, s * STEP_M))
+        s = start
+    return tuple(reversed(cars))

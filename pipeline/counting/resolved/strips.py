@@ -130,7 +130,6 @@ class LookTone:
     ends_red_blue: float
     ends_green: float
     noise: float  # fine-grained noise over the look's spread
-    spread: float  # 5 to 95 % range over the median, of raw values
     gsd_m: float
 
 
@@ -144,31 +143,43 @@ def normalise(strips: Sequence[Strip], bands: Sequence[str], gsd_m: float) -> tu
     """
     used = [i for i, band in enumerate(bands) if band in VISIBLE] or list(range(len(bands)))
     scaled: list[list[Array]] = []
-    spreads = []
-    for strip_band in range(len(bands)):
-        pool = np.concatenate([strip.values[strip_band, ::2].ravel() for strip in strips])
-        pool = pool[np.isfinite(pool)]
-        if not pool.size:
-            raise ValueError("no finite value over the tracks")
-        low, middle, high = np.quantile(pool, [0.05, 0.5, 0.95])
-        if high - low <= 1e-6 * max(abs(float(middle)), 1e-6):
-            raise ValueError("constant over the tracks")
-        spreads.append(float((high - low) / max(abs(float(middle)), 1e-9)))
-        scaled.append([((s.values[strip_band] - middle) * (2 / (high - low))).astype(np.float32) for s in strips])
+    flat: list[int] = []
+    for index in range(len(bands)):
+        pool = np.concatenate([strip.values[index, ::2].ravel() for strip in strips])
+        middle, width = _scale(pool[np.isfinite(pool)])
+        if width <= 0:
+            flat.append(index)
+        scaled.append([((s.values[index] - middle) * (2 / (width or 1.0))).astype(np.float32) for s in strips])
+    used = [index for index in used if index not in flat]
+    if not used:
+        raise ValueError("constant over the tracks")
     tones = []
     names = list(bands)
     coloured = all(name in names for name in COLOURS)
     for k, strip in enumerate(strips):
-        grey = np.mean([scaled[i][k] for i in used], axis=0, dtype=np.float32)
-        red_blue = green = None
+        grey: Array = np.stack([scaled[i][k] for i in used]).mean(axis=0, dtype=np.float32)
+        red_blue: Array | None = None
+        green: Array | None = None
         if coloured:
             red, mid, blue = (scaled[names.index(name)][k] for name in COLOURS)
-            red_blue, green = red - blue, mid - (red + blue) / 2
+            red_blue, green = red - blue, mid - (red + blue) * np.float32(0.5)
         tones.append(Tone(strip, grey, red_blue, green))
-    return tuple(tones), _common(tones, spreads, gsd_m)
+    return tuple(tones), _common(tones, gsd_m)
 
 
-def _common(tones: Sequence[Tone], spreads: Sequence[float], gsd_m: float) -> LookTone:
+def _scale(pool: Array) -> tuple[float, float]:
+    """Return the median and the 5 to 95 % range of a band, a wider one where snow saturates; 0: constant."""
+    if not pool.size:
+        return 0.0, 0.0
+    middle = float(np.median(pool))
+    for tail in (0.05, 0.01, 0.0):
+        low, high = (float(q) for q in np.quantile(pool, [tail, 1 - tail]))
+        if high - low > 1e-5 * max(abs(middle), abs(high), 1e-9):
+            return middle, high - low
+    return middle, 0.0
+
+
+def _common(tones: Sequence[Tone], gsd_m: float) -> LookTone:
     ends, ends_rb, ends_g, rough = [], [], [], []
     middle = slice(CENTRE - 2, CENTRE + 3)
     for tone in tones:
@@ -187,6 +198,5 @@ def _common(tones: Sequence[Tone], spreads: Sequence[float], gsd_m: float) -> Lo
         ends_red_blue=float(np.median(np.concatenate(ends_rb))) if ends_rb else 0.0,
         ends_green=float(np.median(np.concatenate(ends_g))) if ends_g else 0.0,
         noise=float(np.median(np.concatenate(rough))),
-        spread=float(np.mean(spreads)),
         gsd_m=gsd_m,
     )

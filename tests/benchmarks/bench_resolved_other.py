@@ -1,0 +1,112 @@
+"""Resolved counting on pictures of another renderer, and on real aerial images of look-alikes.
+
+Run as `python tests/benchmarks/bench_resolved_other.py [--data DIR] [--seed 500] [--scenes 6]`, DIR being the folder
+with the six look-alike images of the UC Merced land use set (256×256 px at 0.3 m). The other renderer is
+`tests/support/plain_yard.py`, which shares no code with the simulator that the counter was trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from shapely.geometry import LineString, box
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.fine_yards import judge, summary
+from support.plain_yard import plain_scene
+
+from pipeline.counting.resolved import METHOD_VERSION
+from pipeline.model import Grid, Look, Scene, Site, Track
+
+CASES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "16 bit pan": {"bits": 16, "colour": False},
+    "snow": {"snow": True},
+    "overcast": {"overcast": True},
+    "half contrast": {"contrast": 0.5},
+    "tracks 1 m off": {"off_m": 1.0},
+    "any colour": {"any_colour": True},
+    "gaps of 0.8 m": {"gap_m": 0.8},
+    "single track": {"tracks": 1},
+}
+# Rows of trailers, containers and tanks, and lanes: (image, from (column, row), to (column, row)).
+ANGLES = np.arange(0, 180, 15.0)
+
+
+def look_alike(path: Path) -> tuple[Look, list[Site]]:
+    """Return an image as a look and, for lack of a drawn line, a site for each of many lines through it."""
+    with rasterio.open(path) as image:
+        values = image.read().astype(np.float32)
+    rows, columns = values.shape[1:]
+    grid = Grid("EPSG:32652", (0.3, 0, 530_000.0, 0, -0.3, 4_700_000.0), columns, rows)
+    scene = Scene(path.stem, "test", "vhr", "UCM", datetime(2023, 10, 5, 2, tzinfo=UTC), 0.3, ())
+    look = Look(
+        "alike", scene, grid, ("red", "green", "blue")[: len(values)], values, np.ones((rows, columns), bool), 1.0
+    )
+    west, south, east, north = grid.bounds
+    frame = box(west, south, east, north)
+    sites = []
+    for angle in np.deg2rad(ANGLES):
+        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        for offset in np.arange(-30, 31, 3.0):
+            middle = np.array([(west + east) / 2, (south + north) / 2]) + across * offset
+            line = LineString([middle - 90 * along, middle + 90 * along]).intersection(frame)
+            if line.length > 40:
+                track = Track("t1", "Row", line, "yard", provisional=False)
+                sites.append(Site("alike", "Look-alike", grid.crs, frame, (track,)))
+    return look, sites
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--seed", type=int, default=500)
+    parser.add_argument("--scenes", type=int, default=6)
+    options = parser.parse_args()
+    print(
+        f"python {platform.python_version()}, numpy {np.__version__}, resolved {METHOD_VERSION}, seed {options.seed}"
+    )
+    for gsd_m in (0.5, 1.0, 1.5):
+        for name, extra in CASES.items():
+            rows = []
+            for index in range(options.scenes):
+                most = 22 if name == "single track" else 120
+                cars = int(np.random.default_rng([options.seed, index]).integers(5, most))
+                scene = plain_scene(options.seed + index, gsd_m, cars, **extra)  # type: ignore[arg-type]
+                rows.append(judge(scene.look, scene.site, scene.truth))
+            figures = summary(rows)
+            told = " ".join(f"{key} {value:.3f}" for key, value in figures.items())
+            print(f"other renderer, {gsd_m} m {name:16s} {told}", flush=True)
+        empty = [
+            judge(s.look, s.site, s.truth) for s in (plain_scene(options.seed + 90 + i, gsd_m, 0) for i in range(4))
+        ]
+        print(
+            f"other renderer, {gsd_m} m empty yards: found {[row.refused or row.found for row in empty]}", flush=True
+        )
+    if options.data is None:
+        print("no --data: look-alikes left out")
+        return
+    for path in sorted(options.data.glob("*.tif")):
+        look, sites = look_alike(path)
+        counts = []
+        for site in sites:
+            row = judge(look, site, [])
+            counts.append(-1 if row.refused else row.found)
+        told = np.array(counts)
+        worst = int(told.max())
+        share = float((told <= 1).mean())
+        print(
+            f"{path.stem}: {len(sites)} lines, refused {int((told < 0).sum())}, most cars on a line {worst}, "
+            f"share of lines with at most 1 or refused {share:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
