@@ -24,6 +24,7 @@ from pipeline.report.doubt import doubts
 from pipeline.report.frames import Frame, frames_of
 from pipeline.report.headline import SEEN, analyst_line, baseline_by_time, headline, in_reading_order, is_open
 from pipeline.report.heatmap import LEVELS, UNITS, heat_maps
+from pipeline.report.method import calibration_view, methods_of
 
 PICTURE_BYTES = 2_600_000  # all pictures of a page together, about, before base64
 MAX_PIXELS, MIN_PIXELS = 1_000_000, 24_000  # of one picture
@@ -72,7 +73,7 @@ def render_report(data: ReportData) -> str:
     """Return the page; the same record gives the same bytes."""
     surges = surge_views(data)
     spec = chart.specification(data)
-    resolved = [o for o in data.observations if o.count is not None and o.count.by_kind]
+    resolved = [o for o in reversed(data.observations) if o.count is not None and o.count.by_kind][:KINDS_SHOWN]
     unusable = [o for o in data.observations if o.outcome not in SEEN or o.count is None]
     scripts = {"library": chart.script(), "page": _asset("report.js")}
     return (
@@ -91,13 +92,14 @@ def render_report(data: ReportData) -> str:
             heat_maps=heat_maps(data),
             levels=LEVELS,
             units=UNITS,
-            kinds=[k.value for k in RailcarKind],
-            resolved=list(reversed(resolved))[:KINDS_SHOWN],
+            kinds=[k.value for k in RailcarKind if any(o.count.by_kind.get(k.value) for o in resolved if o.count)],
+            resolved=resolved,
             coverage=coverage(data),
             freshness=freshness(data),
             unusable=list(reversed(unusable)),
             failed_steps=data.ledger.of("failed"),
-            calibration=text.figures(data.calibration),
+            calibration=calibration_view(data.calibration),
+            methods=methods_of(data.observations),
             flags_seen=reasons(data.observations),
             redo=data.redo or _redo(data),
             words_on_counts=_words_on_counts(data),
@@ -182,6 +184,7 @@ def _environment() -> jinja2.Environment:
     env.filters.update(
         shown=text.shown,
         short=text.short,
+        unbroken=text.unbroken,
         is_long=text.is_long,
         day=text.day,
         minute=text.minute,

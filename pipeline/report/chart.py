@@ -65,7 +65,14 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
     def rows(name: str) -> alt.NamedData:
         return alt.NamedData(name=name)
 
-    x = alt.X("t:T", title=None, scale=alt.Scale(type="utc", nice=False))
+    # Day and month for short spans, month and year for long ones: a bare month among ten years says nothing.
+    dates = "utcFormat(datum.value, span(domain('x')) < 20e9 ? '%Y-%m-%d' : '%Y-%m')"
+    x = alt.X(
+        "t:T",
+        title=None,
+        scale=alt.Scale(type="utc", nice=False),
+        axis=alt.Axis(labelExpr=dates, tickCount=alt.ExprRef("max(2, floor(width / 110))"), labelFlush=True),
+    )
     y = alt.Y("n:Q", title="railcars", scale=alt.Scale(nice=False))
     tip = [
         alt.Tooltip("t:T", title="seen (UTC)", format="%Y-%m-%d %H:%M", formatType="utc"),

@@ -72,3 +72,4 @@ class ReportData:
     stale_after_days: int = 12  # no new scene for so long is said
     redo: tuple[str, ...] = ()  # command lines that give this report again; () lets the report name the usual ones
     look_for: LookFor = no_look
+    kind_changes: tuple[str, ...] = ()  # sentences on changes of the mix of kinds

@@ -192,7 +192,9 @@ def _difference(
     aligned = (
         "the shift could not be measured, so edges may show"
         if shift is None
-        else (f"{shift[0]:+.2f} columns and {shift[1]:+.2f} rows removed")
+        else "no shift found"
+        if max(map(abs, shift)) < 0.005
+        else f"{shift[0]:+.2f} columns and {shift[1]:+.2f} rows removed"
     )
     picture, span = render_difference(change, after.grid.gsd_m, max_pixels=max_pixels)
     scale = nice_length_m(window.width * after.grid.gsd_m)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 from pipeline.model import Baseline, Observation, Outcome, Surge, SurgeStatus, Tier
@@ -13,6 +13,8 @@ from pipeline.report.text import counted, day, number, plural, short
 
 _TIERS = {Tier.HIGH: 0, Tier.ALERT: 1, Tier.WATCH: 2}
 SEEN = (Outcome.COUNTED, Outcome.FLAGGED)
+OLD_DAYS = 5  # a count older than that says its age
+FAILED_DAYS = 90  # failures of so many days are named at the top; older ones stay in their table
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def _asides(data: ReportData, seen: Sequence[Observation]) -> Sequence[str]:
     if seen:
         age = (data.generated_for - seen[-1].observed_at.astimezone(UTC).date()).days
         since = [o for o in data.observations if o.observed_at > seen[-1].observed_at]
-        if age > 0:
+        if age > OLD_DAYS or since:
             missed = f"; {plural(len(since), 'look')} since then gave no count" if since else ""
             out.append(f"The newest count is {plural(age, 'day')} old{missed}.")
     rejected = [s for s in data.surges if is_open(s) and s.verdict == "reject"]
@@ -118,9 +120,10 @@ def _asides(data: ReportData, seen: Sequence[Observation]) -> Sequence[str]:
     if stale:
         names = ", ".join(short(s.title or s.source, 40) for s in stale)
         out.append(f"No new scene for more than {data.stale_after_days} days from {names}.")
-    failed = [o for o in data.observations if o.outcome is Outcome.FAILED]
+    recent = datetime.combine(data.generated_for, time.max, tzinfo=UTC) - timedelta(days=FAILED_DAYS)
+    failed = [o for o in data.observations if o.outcome is Outcome.FAILED and o.observed_at > recent]
     if failed:
-        out.append(f"{plural(len(failed), 'look')} could not be read: see Failures.")
+        out.append(f"{plural(len(failed), 'look')} of the last {FAILED_DAYS} days could not be read: see Failures.")
     return out
 
 

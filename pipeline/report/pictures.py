@@ -16,6 +16,7 @@ from pipeline.report.align import moved, offset
 
 MARGIN_M = 90.0  # around the tracks, metres
 FINE_M = 5.0  # below this sampling a picture is photographic and kept as JPEG, above it every pixel counts: PNG
+SAMPLE = 100_000  # values that a percentile is taken of
 _TRIPLES = (("red", "green", "blue"), ("rgb",), ("pan",), ("nir",), ("vv",), ("vh",))
 _RADAR = ("vv", "vh")
 _VEIL = np.array([0.62, 0.52, 0.70])  # of pixels masked as cloud, shadow or saturated
@@ -103,7 +104,7 @@ def stretch_of(look: Look, window: Window) -> Stretch:
         values = layer[usable & np.isfinite(layer)]
         if values.size < 16:
             values = layer[np.isfinite(layer)]
-        low, high = (float(v) for v in np.percentile(values, (1.0, 99.0))) if values.size else (0.0, 1.0)
+        low, high = (float(v) for v in np.percentile(_some(values), (1.0, 99.0))) if values.size else (0.0, 1.0)
         margin = 0.15 * (high - low)  # room for what the quiet look does not have
         pairs.append((low - margin, high + margin) if high > low else (low, low + 1.0))
     return Stretch(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), names)
@@ -170,7 +171,7 @@ def difference(before: Look, after: Look, window: Window) -> tuple[FloatArray, t
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 16:
         return np.full(a.shape, np.nan), shift
-    (a25, a50, a75), (b25, b50, b75) = (np.percentile(v[both], (25.0, 50.0, 75.0)) for v in (a, b))
+    (a25, a50, a75), (b25, b50, b75) = (np.percentile(_some(v[both]), (25.0, 50.0, 75.0)) for v in (a, b))
     gain = np.clip((a75 - a25) / (b75 - b25), 0.5, 2.0) if b75 > b25 else 1.0
     out: FloatArray = np.where(both, (b - b50) * gain + a50 - a, np.nan)
     return out, shift
@@ -196,7 +197,7 @@ def render_difference(change: FloatArray, gsd_m: float, *, max_pixels: int = 120
     from matplotlib import colormaps
 
     known = np.isfinite(change)
-    span = float(np.percentile(np.abs(change[known]), 99.5)) if known.any() else 1.0
+    span = float(np.percentile(np.abs(_some(change[known])), 99.5)) if known.any() else 1.0
     span = span if span > 0 else 1.0
     rgb = colormaps["RdBu"](np.clip(np.nan_to_num(change) / (2 * span) + 0.5, 0.0, 1.0))[..., :3]
     rgb = np.where(known[..., None], rgb, 0.5)
@@ -223,6 +224,11 @@ def line_points(coords: Sequence[tuple[float, ...]], grid: Grid, window: Window,
     return " ".join(
         f"{c - window.col0:.{decimals}f},{r - window.row0:.{decimals}f}" for c, r in zip(cols, rows, strict=True)
     )
+
+
+def _some(values: FloatArray) -> FloatArray:
+    """Return evenly spaced values, at most twice `SAMPLE`: percentiles of a large picture need no more."""
+    return values[:: max(1, values.size // SAMPLE)]
 
 
 def _reduced(rgb: FloatArray, max_pixels: int) -> FloatArray:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
+
+from markupsafe import Markup, escape
 
 from pipeline.model import Observation
 
@@ -16,6 +19,8 @@ _UNSEEN = frozenset(
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
+# Dates and ranges in brackets: a line never ends inside one.
+_KEPT = re.compile(r"(?:\d{4}-)?\d{2}-\d{2}\b|\(\d+–\d+\)|\(90 %: \d+–\d+\)")
 
 
 def shown(text: object) -> str:
@@ -37,6 +42,12 @@ def short(text: object, length: int = SHORT) -> str:
 def is_long(text: object, length: int = SHORT) -> bool:
     """Tell whether `short` hides part of a text."""
     return len(" ".join(shown(text).split())) > length
+
+
+def unbroken(text: object) -> Markup:
+    """Return `shown` text as markup in which dates and ranges are kept on one line; everything else is escaped."""
+    escaped = str(escape(shown(text)))
+    return Markup(_KEPT.sub(lambda found: f'<span class="nowrap">{found[0]}</span>', escaped))  # noqa: S704 - escaped
 
 
 def day(at: datetime | date | None) -> str:
@@ -82,7 +93,7 @@ def counted(observation: Observation) -> str:
     if count is None:
         return f"no count ({observation.outcome.value})"
     if is_upper_limit(observation):
-        return f"at most {number(count.high)} (shows {number(count.detection_limit)} or more)"
+        return f"at most {number(count.high)} (detection limit {number(count.detection_limit)})"
     return f"{number(count.railcars)} ({number(count.low)}–{number(count.high)})"
 
 

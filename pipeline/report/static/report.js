@@ -11,7 +11,11 @@
     const spec = read("chart-spec");
     const words = read("chart-words");
     const [first, last] = words.domain;
-    let range = [first, last];
+    // The longest time whose looks can still be told apart at this width is shown first.
+    const passes = [...(spec.datasets.looks ?? []), ...(spec.datasets.unseen ?? [])];
+    const readable = (days) => passes.filter((pass) => pass.t >= last - days * DAY).length < holder.clientWidth / 3.5;
+    const start = [0, 1096, 365].find((days) => readable(days || Infinity)) ?? 365;
+    let range = start > 0 ? [Math.max(first, last - start * DAY), last] : [first, last];
     let shown = null;
     let turn = 0;
 
@@ -42,11 +46,14 @@
 
     const fail = () => { document.documentElement.classList.add("plain"); tools.hidden = true; };
 
-    const choose = (days) => {
-      range = days > 0 ? [Math.max(first, last - days * DAY), last] : [first, last];
+    const mark = (days) => {
       for (const button of tools.querySelectorAll("[data-days]")) {
         button.setAttribute("aria-pressed", String(Number(button.dataset.days) === days));
       }
+    };
+    const choose = (days) => {
+      range = days > 0 ? [Math.max(first, last - days * DAY), last] : [first, last];
+      mark(days);
       draw().catch(fail);
     };
     const move = (way) => {
@@ -63,6 +70,7 @@
     });
     dark.addEventListener("change", () => draw().catch(fail));
     tools.hidden = false;
+    mark(start);
     draw().catch(fail);
   } else {
     document.documentElement.classList.add("plain");

@@ -18,6 +18,7 @@ from pipeline.errors import ReportError
 from pipeline.model import Grid, Ledger, LedgerEntry, Observation, SurgeStatus
 from pipeline.report import ReportData, SourceState, SourceTerms, build_report, chart
 from pipeline.report.build import render_report, write_atomically
+from pipeline.report.text import unbroken
 
 VOID = {"meta", "img", "br", "image", "link", "input", "hr"}
 
@@ -85,7 +86,36 @@ def test_the_sentence_names_count_expectation_tier_and_newest_look(page: str):
     heading = re.search(r"<h1[^>]*>(.*?)</h1>", page, re.S)
     assert heading is not None
     for part in ("Tumangang", "73 railcars", "2023-10-01", "6 (0–14)", "high", "confirmed", "61 (56–66)"):
-        assert part in heading.group(1)
+        assert part in re.sub(r"<[^>]*>", "", heading.group(1))
+
+
+def test_a_line_never_ends_inside_a_date_or_a_range():
+    kept = str(unbroken("2023-10-05: saw 73 (65–81). Onset between 09-28 and 10-05 <b>"))
+    for part in ("2023-10-05", "(65–81)", "09-28", "10-05"):
+        assert f'<span class="nowrap">{part}</span>' in kept
+    assert kept.endswith(" &lt;b&gt;")
+
+
+def test_changes_of_the_mix_of_kinds_stand_above_its_table(data: ReportData):
+    page = render_report(replace(data, kind_changes=("Tank cars are 25 % of the yard, were 5 %.",)))
+    kinds = page[page.index('id="kinds"') : page.index('id="evidence"')]
+    assert kinds.index("Tank cars are 25 % of the yard") < kinds.index("<table>")
+    assert ">tank car</th>" in kinds
+    assert ">passenger car</th>" not in kinds  # never seen
+
+
+def test_methods_calibration_and_its_histogram_stand_under_method(data: ReportData):
+    shares = (0.02, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.18)
+    page = render_report(replace(data, calibration={"simulated_quiet_years": 600.0, "pit_histogram": shares}))
+    method = page[page.index('id="method"') :]
+    assert "Simulated quiet years" in method
+    assert method.count("% of looks</title>") == 10
+    assert "the highest 18 %" in method
+    assert f"{sum(o.count is not None and o.method == 'occupancy' for o in data.observations)} counts" in method
+    assert "pit histogram" not in method
+    assert "too narrow" not in method
+    narrow = render_report(replace(data, calibration={"pit_histogram": (0.3, *(0.05,) * 8, 0.3)}))
+    assert "too narrow" in narrow
 
 
 def test_nothing_is_fetched_and_nothing_but_our_scripts_may_run(page: str):
@@ -188,6 +218,7 @@ PLACES = {
     "source title": lambda d: replace(d, freshness=(SourceState("a", HOSTILE, None, None, HOSTILE),)),
     "ledger": lambda d: replace(d, ledger=Ledger((LedgerEntry("acquire", HOSTILE, "failed", HOSTILE),))),
     "messages": lambda d: replace(d, messages=(HOSTILE,)),
+    "kind changes": lambda d: replace(d, kind_changes=(HOSTILE,)),
     "changes": lambda d: replace(d, changes=(HOSTILE,)),
     "cannot judge": lambda d: replace(d, cannot_judge=HOSTILE),
     "terms": lambda d: replace(d, terms=(SourceTerms("a", HOSTILE, HOSTILE, HOSTILE),)),
@@ -200,7 +231,7 @@ PLACES = {
 }
 WHOLE = {  # places whose whole text must be there to read
     "site title", "publisher", "scene ids", "item ids", "details", "analyst's line", "verdicts", "source title",
-    "ledger", "messages", "changes", "cannot judge", "terms", "versions", "calibration", "redo",
+    "ledger", "messages", "kind changes", "changes", "cannot judge", "terms", "versions", "calibration", "redo",
 }  # fmt: skip
 
 
