@@ -71,7 +71,7 @@ def specification(data: ReportData, colours: dict[str, str] | None = None) -> di
         "t:T",
         title=None,
         scale=alt.Scale(type="utc", nice=False),
-        axis=alt.Axis(labelExpr=dates, tickCount=alt.ExprRef("max(2, floor(width / 110))"), labelFlush=True),
+        axis=alt.Axis(labelExpr=dates, tickCount=alt.ExprRef("max(3, floor(width / 90))"), labelFlush=True),
     )
     y = alt.Y("n:Q", title="railcars", scale=alt.Scale(nice=False))
     tip = [

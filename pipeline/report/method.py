@@ -14,9 +14,9 @@ PIT = "pit_histogram"
 _WORDS = {
     "method": "Judging method",
     "simulated_quiet_years": "Simulated quiet years",
-    "watch_per_year": "Quiet years give, watch or higher",
-    "alert_per_year": "Quiet years give, alert or higher",
-    "high_per_year": "Quiet years give, high",
+    "watch_per_year": "False alarms, watch or higher",
+    "alert_per_year": "False alarms, alert or higher",
+    "high_per_year": "False alarms, high",
     "watch_score": "Threshold, watch",
     "alert_score": "Threshold, alert",
     "high_score": "Threshold, high",

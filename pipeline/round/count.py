@@ -27,6 +27,7 @@ from pipeline.round.history import (
     usable_as_history,
 )
 from pipeline.round.progress import Progress
+from pipeline.round.words import scenes_of
 from pipeline.round.workspace import Workspace
 from pipeline.store.identity import config_digest, observation_id
 
@@ -92,6 +93,7 @@ def count_site(
     )
     before = {row.scene_id: row for row in ws.store.observations(site_name)}
     verdicts = ws.store.verdicts(site_name)
+    scene_of = scenes_of(ws.store, site_name, verdicts)
     order = sorted(entries.values(), key=lambda entry: (entry.scene.observed_at, entry.scene.scene_id))
     earlier: list[Scene] = []
     rows: dict[str, Observation] = dict(before)
@@ -106,7 +108,7 @@ def count_site(
             and (scene_id is None or scene_id == scene.scene_id or scene_id in {item.item_id for item in scene.items})
         )
         if wanted:
-            known = known_until(known_counts(site, list(rows.values()), verdicts), scene)
+            known = known_until(known_counts(site, list(rows.values()), verdicts, scene_of), scene)
             past = history_of(scene, earlier, settings.counting)
             stamp = history_digest([(s.scene_id, entries[s.scene_id].sha256) for s in past], known)
             if force or row is None or not _is_current(desk, entry, row, stamp):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 
 from pipeline.config import CountingSettings
 from pipeline.flags import FLAGS
 from pipeline.model import KnownCount, Look, Observation, Outcome, Scene, Site, Verdict
+from pipeline.round.words import corrections
 from pipeline.traffic.published import known_from_published
 
 HISTORY_SENSORS = ("sentinel-2", "landsat", "sentinel-1")  # coarse looks are judged against the yard's own past
@@ -70,30 +71,33 @@ def history_of(scene: Scene, earlier: Sequence[Scene], settings: CountingSetting
 
 
 def known_counts(
-    site: Site, observations: Sequence[Observation], verdicts: Sequence[Verdict]
+    site: Site,
+    observations: Sequence[Observation],
+    verdicts: Sequence[Verdict],
+    scene_of: Mapping[str, str] | None = None,
 ) -> tuple[KnownCount, ...]:
     """Return every date with a known number of railcars, in date order.
 
-    Known are published yard totals of one day, resolved looks, and numbers that an analyst gave; an analyst's
-    number replaces a resolved look's.
+    Known are published yard totals of one day, resolved looks, and numbers that an analyst gave and nobody took
+    back; an analyst's number replaces a resolved look's, and holds for its scene however often that is recounted.
+
+    Parameters
+    ----------
+    site : Site
+    observations : sequence of Observation
+        Current rows.
+    verdicts : sequence of Verdict
+    scene_of : mapping, optional
+        Observation id to scene id, for words on rows that were replaced since.
     """
-    by_id = {row.observation_id: row for row in observations}
-    spoken: dict[str, Verdict] = {}
-    for verdict in sorted(verdicts, key=lambda word: (word.at, word.verdict_id)):
-        if verdict.subject == "count":
-            spoken[verdict.subject_id] = verdict
+    corrected = corrections(verdicts, scene_of or {}, observations)
     known = list(known_from_published(site))
     for row in observations:
-        word = spoken.get(row.observation_id)
-        if word is not None and word.decision == "correct" and word.railcars is not None:
-            continue
-        if row.method == "resolved" and row.count is not None and row.outcome is Outcome.COUNTED:
+        if row.scene_id in corrected:
+            known.append(KnownCount(row.observed_at, corrected[row.scene_id], 0.5, "verdict"))
+        elif row.method == "resolved" and row.count is not None and row.outcome is Outcome.COUNTED:
             spread = max((row.count.high - row.count.low) / (2 * 1.645), 0.5)
             known.append(KnownCount(row.observed_at, row.count.railcars, spread, "resolved"))
-    for verdict in spoken.values():
-        subject = by_id.get(verdict.subject_id)
-        if subject is not None and verdict.decision == "correct" and verdict.railcars is not None:
-            known.append(KnownCount(subject.observed_at, verdict.railcars, 0.5, "verdict"))
     return tuple(sorted(known, key=lambda k: (k.observed_at, k.origin, k.railcars, k.sd)))
 
 

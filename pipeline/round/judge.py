@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.round.words import words_on_record
 from pipeline.round.workspace import Workspace
 from pipeline.traffic import Judgement, judge
 
@@ -20,7 +21,7 @@ def judge_site(ws: Workspace, site_name: str) -> Judgement:
         ws.site(site_name),
         ws.store.observations(site_name),
         ws.settings_for(site_name).alarms,
-        verdicts=ws.store.verdicts(site_name),
+        verdicts=words_on_record(ws.store, site_name),
         given=ws.store.alarms(site_name),
         cache_dir=ws.home / "cache",
     )

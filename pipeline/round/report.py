@@ -16,6 +16,7 @@ from pipeline.report import build_report
 from pipeline.report.data import NextPass, ReportData, SourceState, SourceTerms
 from pipeline.round.judge import judge_site
 from pipeline.round.looks import look_finder
+from pipeline.round.words import words_on_record
 from pipeline.round.workspace import Workspace
 from pipeline.store.identity import config_digest
 from pipeline.traffic import Judgement
@@ -73,7 +74,7 @@ def report_data(
         surges=judgement.surges,
         baselines=judgement.baselines,
         alarms=judgement.alarms,
-        verdicts=ws.store.verdicts(site_name),
+        verdicts=words_on_record(ws.store, site_name),
         freshness=_freshness(ws, site_name, ledger),
         ledger=ledger or Ledger(),
         next_passes=_passes(observations, today),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.model import Look, Observation, Site, Surge, Verdict
 from pipeline.round.looks import look_finder
+from pipeline.round.words import words_on_record
 from pipeline.round.workspace import Workspace
 
 
@@ -32,7 +33,7 @@ class StoreDesk:
 
     def verdicts(self) -> Sequence[Verdict]:
         """Return every word ever given on this site, oldest first."""
-        return self._ws.store.verdicts(self._site.name)
+        return words_on_record(self._ws.store, self._site.name)
 
     def add_verdict(self, verdict: Verdict) -> None:
         """Append one word; one that is already there is left as it is."""
