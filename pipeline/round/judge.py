@@ -24,6 +24,7 @@ def judge_site(ws: Workspace, site_name: str) -> Judgement:
         verdicts=words_on_record(ws.store, site_name),
         given=ws.store.alarms(site_name),
         cache_dir=ws.home / "cache",
+        state=ws.store.judgement_state(site_name),
     )
     ws.store.save_judgement(site_name, judgement.surges, judgement.alarms, judgement.state)
     return judgement

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +52,8 @@ def calibrate(
     days: FloatArray,
     classes: Sequence[ErrorClass],
     nodes: Nodes,
-    dwell_days: float,
+    dwell_days: FloatArray,
+    fitted_dwell: float,
     settings: AlarmSettings,
     cache_dir: Path | None = None,
 ) -> Calibration:
@@ -64,19 +67,21 @@ def calibrate(
         A class for each look.
     nodes : Nodes
         Quiet traffic drawn from the site's posterior, `YARDS` yards.
-    dwell_days : float
-        Mean stay of a state, days.
+    dwell_days : ndarray
+        (yards,), mean stay of a state in each simulated yard, days.
+    fitted_dwell : float
+        The stay that the recursion reckons with, days.
     settings : AlarmSettings
     cache_dir : Path, optional
         Where calibrations are kept by the digest of their inputs.
     """
-    digest = _digest(days, classes, nodes, dwell_days, settings)
+    digest = _digest(days, classes, nodes, dwell_days, fitted_dwell, settings)
     kept = cache_dir / f"calibration-{digest}.json" if cache_dir is not None else None
     if kept is not None and kept.is_file():
         found = _read(kept, digest)
         if found is not None:
             return found
-    made = _simulate(days, classes, nodes, dwell_days, settings, digest)
+    made = _simulate(days, classes, nodes, dwell_days, fitted_dwell, settings, digest)
     if kept is not None:
         _write(kept, made)
     return made
@@ -86,7 +91,8 @@ def _simulate(
     days: FloatArray,
     classes: Sequence[ErrorClass],
     nodes: Nodes,
-    dwell_days: float,
+    dwell_days: FloatArray,
+    fitted_dwell: float,
     settings: AlarmSettings,
     digest: str,
 ) -> Calibration:
@@ -98,16 +104,13 @@ def _simulate(
     size = len(nodes.node)
 
     def run(scores: Scores | None, seed: int) -> tuple[FloatArray, ...]:
-        engine = Engine(size, settings, scores, dwell_days)
+        engine = Engine(size, settings, scores, fitted_dwell)
         rng = np.random.default_rng([settings.calibration_seed, seed])
-        rows = [engine.step(reading) for reading in quiet_looks(long, kinds, nodes, dwell_days, rng)]
-        return (
-            np.array([-np.log(row.p_look) for row in rows])[counted],
-            np.array([row.log_sum for row in rows])[counted],
-            np.array([row.score for row in rows])[counted],
-            np.array([row.inside for row in rows])[counted],
-            np.array([row.open for row in rows])[counted],
-        )
+        told: list[tuple[FloatArray, ...]] = []
+        for reading in quiet_looks(long, kinds, nodes, dwell_days, rng):
+            row = engine.step(reading)
+            told.append((-np.log(row.p_look), row.log_sum, row.score, row.inside & row.telling, row.open))
+        return tuple(np.array(column)[counted] for column in zip(*told, strict=True))
 
     # First pass: each statistic alone, runs of looks between two calm ones, the effect floor included.
     x_look, x_sum, score, inside, _ = run(None, 1)
@@ -186,42 +189,60 @@ def _level(best: FloatArray, rate: float, years: float) -> float:
 
 
 def _digest(
-    days: FloatArray, classes: Sequence[ErrorClass], nodes: Nodes, dwell_days: float, settings: AlarmSettings
+    days: FloatArray,
+    classes: Sequence[ErrorClass],
+    nodes: Nodes,
+    dwell_days: FloatArray,
+    fitted_dwell: float,
+    settings: AlarmSettings,
 ) -> str:
     digest = hashlib.sha256(METHOD_VERSION.encode())
     digest.update(np.round(np.asarray(days, dtype=np.float64), 3).tobytes())
     digest.update(json.dumps([asdict(kind) for kind in classes]).encode())
     digest.update(nodes.node.astype(np.int64).tobytes() + bytes([nodes.season]))
-    digest.update(f"{dwell_days!r} {settings.model_dump_json()}".encode())
+    digest.update(np.asarray(dwell_days, dtype=np.float64).tobytes())
+    digest.update(f"{fitted_dwell!r} {settings.model_dump_json()}".encode())
     return digest.hexdigest()[:32]
+
+
+def to_json(made: Calibration) -> dict[str, Any]:
+    """Return a calibration as a JSON value, without loss."""
+    s = made.scores
+    return {
+        "look_x": s.look_x.tolist(), "look_y": s.look_y.tolist(),
+        "sum_x": s.sum_x.tolist(), "sum_y": s.sum_y.tolist(), "opens": s.watch,
+        "levels": list(made.levels), "years": made.years,
+        "watch": made.watch, "alert": made.alert, "high": made.high, "digest": made.digest,
+    }  # fmt: skip
+
+
+def from_json(kept: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a JSON value.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        When something is missing or of another kind.
+    """
+    curves = [np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")]
+    return Calibration(
+        Scores(*curves, watch=float(kept["opens"])), tuple(float(v) for v in kept["levels"]), float(kept["years"]),
+        float(kept["watch"]), float(kept["alert"]), float(kept["high"]), str(kept["digest"]),
+    )  # fmt: skip
 
 
 def _write(path: Path, made: Calibration) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    s = made.scores
-    text = json.dumps(
-        {
-            "look_x": s.look_x.tolist(), "look_y": s.look_y.tolist(),
-            "sum_x": s.sum_x.tolist(), "sum_y": s.sum_y.tolist(),
-            "levels": made.levels, "years": made.years,
-            "watch": made.watch, "alert": made.alert, "high": made.high, "digest": made.digest,
-        }
-    )  # fmt: skip
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
+    # A name of its own: several processes may calibrate the same site at once.
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(to_json(made)), encoding="utf-8")
     part.replace(path)
 
 
 def _read(path: Path, digest: str) -> Calibration | None:
     """Return a kept calibration, None when the file is damaged: it is then made again."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["digest"] != digest:
-            return None
-        curves = [np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")]
-        return Calibration(
-            Scores(*curves, watch=float(kept["watch"])), tuple(kept["levels"]), float(kept["years"]),
-            float(kept["watch"]), float(kept["alert"]), float(kept["high"]), digest,
-        )  # fmt: skip
+        made = from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return made if made.digest == digest else None

@@ -6,6 +6,7 @@ threshold is checked on what will use it. Everything here is causal: a step sees
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.family import (
+    DISPERSIONS,
     KINDS,
     LATTICE,
     LEVELS,
     PAD,
     RATIO_SHIFT,
     SEASONS,
+    ZEROS,
     family,
     season_shift,
 )
@@ -28,9 +31,12 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
+Row = NDArray[np.float32] | Callable[[], NDArray[np.float32]]
+
 HALF_LIFE_DAYS = 540.0  # older looks fade: allows a slow drift of the counting bias
 AFTER_ALARM = 0.1  # weight of alarming looks once their episode has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
+BEFORE_BREAK = 0.1  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # informative looks inside the band that end an episode
 KEEP_DAYS = 400.0  # beyond the baseline window, for windows frozen by an episode
 SUM_CAP = 1e30  # the pooled statistic is held below this; it orders nothing above
@@ -46,7 +52,8 @@ class Reading:
     day: float  # days since 1970-01-01
     log_like: FloatArray  # (S, LATTICE × KINDS), log P(look | node)
     tail: FloatArray  # (S, LATTICE × KINDS), P(a quiet estimate >= this one | node)
-    lower: FloatArray  # (S,), lower quartile of the look's likelihood, railcars
+    best: FloatArray  # (S,), middle of the look's likelihood, railcars; the edge of a lower limit
+    edge: FloatArray  # (S,), largest number that the look does not contradict, railcars
     informative: BoolArray  # (S,)
     upper_limit: BoolArray  # (S,), zero is not contradicted: can calm, never alarm
 
@@ -61,6 +68,7 @@ class Step:
     score: FloatArray  # (S,), -log of the calibrated rate a year; -inf where no alarm is possible
     by_sum: BoolArray  # (S,), the pooled statistic is the stronger one
     inside: BoolArray  # (S,), inside the 90 % band
+    telling: BoolArray  # (S,), says whether traffic is above the baseline: neither blank nor a loose upper limit
     judged: BoolArray  # (S,), enough looks stand behind the baseline
     looks: FloatArray  # (S,), looks behind the baseline
     event: IntArray  # (S,), NOTHING, OPENED, ENDED, REGIME
@@ -101,9 +109,9 @@ class Engine:
     size: int
     settings: AlarmSettings
     scores: Scores | None = None  # None: statistics only, no episodes
-    dwell_days: float = 4.0
+    dwell_days: float | FloatArray = 4.0  # (S,) or one for all
     days: list[float] = field(default_factory=list)  # of the looks in the ring
-    ring: list[NDArray[np.float32]] = field(default_factory=list)  # (S, LATTICE × KINDS) each
+    ring: list[Row] = field(default_factory=list)  # (S, LATTICE × KINDS) each, or what makes it
     weight: list[FloatArray] = field(default_factory=list)  # (S,) each; 0 for looks that say nothing
     entered: int = 0  # ring index of the first look still in the guard
     expired: int = 0  # ring index of the first look still in the window
@@ -122,32 +130,44 @@ class Engine:
         self.calm_before: IntArray = np.zeros(s, dtype=np.int64)
         self.gap: FloatArray = np.full(s, 1e9)  # days between this day's look and the informative one before
         self.last: FloatArray = np.full(s, -1e9)  # day of the last informative look
+        self.broken: BoolArray = np.zeros(s, dtype=np.bool_)  # the open episode began before a break
         self.last_day = -1.0
         self.last_year = 0
 
     # -- the step ---------------------------------------------------------------------------------------------
 
+    def prepare(self, t: float) -> bool:
+        """Bring the baseline to a day before its look is known; return True when a calendar year begins with it."""
+        if np.isnan(self.origin):
+            self.origin = float(np.floor(t))
+        year = datetime.fromtimestamp(t * 86400.0, tz=UTC).year
+        turned = year != self.last_year
+        if turned and self.days:
+            self._new_year()
+        self.last_year = year
+        self._move_window(t)
+        return turned
+
+    def posterior(self, t: float) -> FloatArray:
+        """Return the (S, LEVELS × KINDS) probabilities of the nodes on a day, from the baseline as it stands."""
+        reference = np.where(self.is_open, self.since, t)
+        logits = family().prior + self.total * self._fade(reference)[:, None]
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+    def enough(self) -> BoolArray:
+        """Tell for each series whether enough looks stand behind the baseline."""
+        return np.asarray(self.count >= self.settings.min_baseline_looks)
+
     def step(self, reading: Reading) -> Step:
         """Judge one date's looks and take them in."""
         t, fam = reading.day, family()
-        if np.isnan(self.origin):
-            self.origin = np.floor(t)
+        self.prepare(t)
         again = np.floor(t) == np.floor(self.last_day)
-        year = datetime.fromtimestamp(t * 86400.0, tz=UTC).year
-        if year != self.last_year and self.days:
-            self._new_year(t)
-        self.last_year = year
-        self._move_window(t)
-
         shift = np.array([season_shift(int(s), t) for s in self.season]) if self.season.any() else 0 * self.season
         levels = PAD + shift[:, None] + np.arange(LEVELS)[None, :]
-        reference = np.where(self.is_open, self.since, t)
-        logits = fam.prior + self.total * self._fade(reference)[:, None]
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
-
-        top = reading.log_like.max(axis=1, keepdims=True)
-        likelihood = np.exp(reading.log_like - top)
+        weights = self.posterior(t)
+        likelihood = np.exp(reading.log_like)
         quiet = _average(weights, likelihood, levels)
         p_look = np.clip(_average(weights, reading.tail, levels), 1e-300, 1.0)
         fixed = np.broadcast_to(fam.mean, likelihood.shape)
@@ -161,27 +181,29 @@ class Engine:
         for r, steps in enumerate(RATIO_SHIFT):
             ratio = _average(weights, likelihood, np.minimum(levels + steps, LATTICE - 1)) / quiet
             sums[:, r] = np.minimum((1.0 + before[:, r]) * ratio**fresh, SUM_CAP)
-        judged = self.count >= self.settings.min_baseline_looks
+        judged = self.enough()
         sums[~judged] = 0.0
         sums = np.where(reading.informative[:, None], sums, before)
         log_sum = np.log(np.maximum(sums.mean(axis=1), 1e-12))
 
         inside = (p_look >= np.where(empty > 0.05, 0.10, 0.05)) | reading.upper_limit
-        floor = (reading.lower >= self.settings.min_ratio * np.maximum(expected, 1.0)) & (
-            reading.lower - expected >= self.settings.min_excess_cars
+        least = np.maximum(
+            self.settings.min_ratio * np.maximum(expected, 1.0), expected + self.settings.min_excess_cars
         )
+        floor = reading.best >= least
+        telling = reading.informative & (~reading.upper_limit | (reading.edge <= least))
         possible = judged & floor & reading.informative & ~reading.upper_limit
         score, by_sum = self._score(p_look, log_sum, possible)
 
         self.sums_before, self.sums = before.copy(), sums
         self.gap = gap
         self._take_in(t, reading, fresh, again=bool(again))
-        event = self._episodes(t, score, inside, reading.informative, again=bool(again))
+        event = self._episodes(t, score, inside, telling, again=bool(again))
         self.last = np.where(reading.informative, t, self.last)
         self.last_day = t
         return Step(
-            expected, p_look, log_sum, score, by_sum, inside, judged, self.count.copy(), event, self.is_open.copy(),
-            weights, shift,
+            expected, p_look, log_sum, score, by_sum, inside, telling, judged, self.count.copy(), event,
+            self.is_open.copy(), weights, shift,
         )  # fmt: skip
 
     def _score(self, p_look: FloatArray, log_sum: FloatArray, possible: BoolArray) -> tuple[FloatArray, BoolArray]:
@@ -197,12 +219,18 @@ class Engine:
 
     def _seen(self, index: int, season: IntArray) -> FloatArray:
         """Return the (S, LEVELS × KINDS) log likelihood of a look in the ring with each series' season taken out."""
-        cube = self.ring[index].reshape(self.size, LATTICE, KINDS)
+        cube = self._row(index).reshape(self.size, LATTICE, KINDS)
         if not season.any():
             return cube[:, PAD : PAD + LEVELS].reshape(self.size, -1).astype(np.float64)
         shift = np.array([season_shift(int(s), self.days[index]) for s in season])
         levels = PAD + shift[:, None] + np.arange(LEVELS)[None, :]
         return np.take_along_axis(cube, levels[:, :, None], axis=1).reshape(self.size, -1).astype(np.float64)
+
+    def _row(self, index: int) -> NDArray[np.float32]:
+        row = self.ring[index]
+        if not isinstance(row, np.ndarray):
+            row = self.ring[index] = row()
+        return row
 
     def _add(self, index: int, sign: float, who: BoolArray) -> None:
         weight = np.where(who, self.weight[index], 0.0)
@@ -214,7 +242,8 @@ class Engine:
 
     def _move_window(self, t: float) -> None:
         moving = ~self.is_open
-        while self.entered < len(self.days) and t - self.days[self.entered] > self.settings.guard_days:
+        today = np.floor(t)  # whole days: a later look of the same day may still replace the day's reading
+        while self.entered < len(self.days) and today - np.floor(self.days[self.entered]) > self.settings.guard_days:
             self._add(self.entered, 1.0, moving)
             self.entered += 1
         while self.expired < self.entered and t - self.days[self.expired] > self.settings.baseline_days:
@@ -238,28 +267,36 @@ class Engine:
         for index in range(self.expired, self.entered):
             self._add(index, 1.0, who)
 
-    def _new_year(self, t: float) -> None:
+    def _new_year(self) -> None:
         """Choose the annual harmonic by BIC on the window behind, once a year; not while an episode is open."""
+        self._rebuild(~self.is_open)  # sums the window afresh: rounding does not pile up over decades
         window = range(self.expired, self.entered)
         if len(window) < 24 or self.days[self.entered - 1] - self.days[self.expired] < 330.0:
             return
-        best = np.full((len(SEASONS), self.size), -np.inf)
+        # The share of empty days is that of the best node so far; level and dispersion are free in each season.
+        zero = (family().prior + self.total).argmax(axis=1) % len(ZEROS)
+        kinds = (np.arange(len(DISPERSIONS)) * len(ZEROS))[None, :] + zero[:, None]
         looks = np.zeros(self.size)
-        sums = np.zeros((len(SEASONS), self.size, LEVELS * KINDS))
+        sums = np.zeros((len(SEASONS), self.size, LEVELS, len(DISPERSIONS)))
         for index in window:
-            cube = self.ring[index].reshape(self.size, LATTICE, KINDS)
-            weight = self.weight[index]
-            looks += weight
+            cube = self._row(index).reshape(self.size, LATTICE, KINDS)
+            few = np.take_along_axis(cube, kinds[:, None, :], axis=2) * self.weight[index][:, None, None]
+            looks += self.weight[index]
             for s in range(len(SEASONS)):
                 first = PAD + season_shift(s, self.days[index])
-                sums[s] += weight[:, None] * cube[:, first : first + LEVELS].reshape(self.size, -1)
-        for s in range(len(SEASONS)):
-            penalty = 2.0 * 0.5 * np.log(np.maximum(looks, 2.0)) if s else 0.0  # two more parameters
-            best[s] = sums[s].max(axis=1) - penalty
-        chosen = best.argmax(axis=0)
-        moved = (chosen != self.season) & ~self.is_open
-        self.season = np.where(moved, chosen, self.season)
-        self._rebuild(~self.is_open)
+                sums[s] += few[:, first : first + LEVELS]
+        best = sums.reshape(len(SEASONS), self.size, -1).max(axis=2)
+        best[1:] -= np.log(np.maximum(looks, 2.0))  # two more parameters, half a log each
+        moved = (best.argmax(axis=0) != self.season) & ~self.is_open
+        self.season = np.where(moved, best.argmax(axis=0), self.season)
+        self._rebuild(moved)
+
+    def break_off(self, t: float) -> None:
+        """Make the looks before a day weigh little: from then on the same traffic shows as another number."""
+        for index in range(len(self.days)):
+            self.weight[index] = np.where(self.days[index] < t, BEFORE_BREAK, 1.0) * self.weight[index]
+        self.broken |= self.is_open
+        self._rebuild(np.ones(self.size, dtype=np.bool_))
 
     # -- looks and episodes -----------------------------------------------------------------------------------
 
@@ -275,7 +312,7 @@ class Engine:
         self.weight.append(fresh)
 
     def _episodes(
-        self, t: float, score: FloatArray, inside: BoolArray, informative: BoolArray, *, again: bool
+        self, t: float, score: FloatArray, inside: BoolArray, telling: BoolArray, *, again: bool
     ) -> IntArray:
         event = np.zeros(self.size, dtype=np.int64)
         if self.scores is None:
@@ -288,8 +325,8 @@ class Engine:
             self.calm[opening] = 0
         calm = self.calm_before if again else self.calm
         self.calm_before = calm.copy()
-        now = np.where(informative, np.where(inside, calm + 1, 0), calm)
-        self.calm = np.where(self.is_open & ~opening, now, 0)
+        now = np.where(telling, np.where(inside, calm + 1, 0), calm)
+        self.calm = np.where(self.is_open & ~opening & ~self.broken, now, 0)
         ended = self.is_open & (self.calm >= CALM_LOOKS)
         regime = self.is_open & ~ended & (t - self.since >= self.settings.new_regime_days)
         if ended.any() or regime.any():
@@ -306,6 +343,7 @@ class Engine:
         closed = ended | regime
         self.is_open &= ~closed
         self.since[closed] = np.nan
+        self.broken &= ~closed
         self.calm[closed] = 0
         self.calm_before[closed] = 0
         self.sums[closed] = 0.0

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import nbinom
+from scipy.special import gammaln
 
 from pipeline.model import COUNT_MAX
 
@@ -52,7 +52,8 @@ def family() -> Family:
     n = np.arange(COUNT_MAX + 1)
     pmf = np.empty((LATTICE, len(DISPERSIONS), len(ZEROS), COUNT_MAX + 1))
     for i, k in enumerate(DISPERSIONS):
-        p = nbinom.pmf(n[None, :], k, k / (k + level[:, None]))
+        share = level[:, None] / (k + level[:, None])
+        p = np.exp(gammaln(n + k) - gammaln(k) - gammaln(n + 1.0) + k * np.log1p(-share) + n * np.log(share))
         p[:, -1] += np.maximum(0.0, 1.0 - p.sum(axis=1))
         for j, zero in enumerate(ZEROS):
             pmf[:, i, j] = (1 - zero) * p

@@ -75,6 +75,7 @@ class Evidence:
     """One look as the judge sees it."""
 
     observation_id: str
+    scene_id: str
     observed_at: datetime  # UTC
     day: float  # days since 1970-01-01, UTC
     sensor: str
@@ -111,7 +112,7 @@ def evidence(observations: Iterable[Observation]) -> tuple[Evidence, ...]:
         day = at.timestamp() / 86400.0
         mates = [past.own for past in out[-8:] if math.floor(past.day) == math.floor(day)]
         joined = combine([*mates, own]) if mates else own
-        out.append(Evidence(row.observation_id, at, day, row.sensor, joined, own, row.count))
+        out.append(Evidence(row.observation_id, row.scene_id, at, day, row.sensor, joined, own, row.count))
     return tuple(out)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
 from pipeline.traffic.family import DISPERSIONS, KINDS, LOWEST, STEP, ZEROS, log_likelihood, season_shift, tail
-from pipeline.traffic.likelihood import LOWER, Evidence, N, Z90
+from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -49,17 +49,22 @@ def error_class(look: Evidence) -> ErrorClass:
 def reading_of(looks: FloatArray, day: float) -> Reading:
     """Return what likelihood vectors (S, COUNT_MAX + 1) of one date say to the recursion."""
     cumulated = np.cumsum(looks, axis=1)
+    possible = looks >= LOWER
+    first = np.argmax(possible, axis=1)
+    last = COUNT_MAX - np.argmax(possible[:, ::-1], axis=1)
+    half = np.argmax(cumulated >= 0.5 * cumulated[:, -1:], axis=1)
     # A lower limit is taken at its edge, not at the middle of the numbers it leaves open.
-    edge = np.argmax(looks >= LOWER, axis=1)
-    quartile = np.argmax(cumulated >= 0.25 * cumulated[:, -1:], axis=1)
-    lower = np.where(looks[:, -1] > 0.5, edge, quartile).astype(np.float64)
+    best = np.where(looks[:, -1] > 0.5, first, half).astype(np.float64)
+    flat = looks >= 0.9
+    # Rounding takes away what another order of summation inside the matrix product may leave.
     return Reading(
         day,
-        log_likelihood(looks),
-        tail(looks),
-        lower,
+        np.round(log_likelihood(looks), 6),
+        np.round(tail(looks), 12),
+        best,
+        last.astype(np.float64),
         looks.min(axis=1) < 0.5,
-        (edge == 0) & (looks[:, 0] >= 0.9) & ((looks >= 0.9).sum(axis=1) >= 5),
+        flat[:, 0] & (flat.sum(axis=1) >= 5),
     )
 
 
@@ -88,8 +93,8 @@ class Tables:
             self._built[kind] = reading_of(look_vectors(every, kind), 0.0)
         table = self._built[kind]
         return Reading(
-            day, table.log_like[estimate], table.tail[estimate], table.lower[estimate],
-            table.informative[estimate], table.upper_limit[estimate],
+            day, table.log_like[estimate], table.tail[estimate], table.best[estimate],
+            table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
         )  # fmt: skip
 
 
@@ -126,9 +131,13 @@ def tiled(days: FloatArray, years: float, start: float) -> tuple[FloatArray, Int
 
 
 def quiet_looks(
-    days: FloatArray, classes: Sequence[ErrorClass], nodes: Nodes, dwell_days: float, rng: np.random.Generator
+    days: FloatArray,
+    classes: Sequence[ErrorClass],
+    nodes: Nodes,
+    dwell_days: FloatArray | float,
+    rng: np.random.Generator,
 ) -> Iterator[Reading]:
-    """Yield the readings of quiet yards on the given days: a state stays for about `dwell_days`, then is drawn anew."""
+    """Yield the readings of quiet yards on the given days: a state stays for `dwell_days`, then is drawn anew."""
     tables = Tables()
     truth = nodes.draw(rng, float(days[0]))
     before = float(days[0])
@@ -139,6 +148,3 @@ def quiet_looks(
         estimate = np.clip(np.rint(truth + noise), 0, COUNT_MAX).astype(np.int64)
         yield tables.reading(estimate, kind, float(day))
         before = float(day)
-
-
-

@@ -1,0 +1,203 @@
+"""The live series: the recursion fed look by look, with what is remembered for reports; saved and loaded whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import AlarmSettings
+from pipeline.model import Alarm, Baseline, Tier
+from pipeline.traffic.band import PIT_BINS, pit_share, predict, quiet_pmf
+from pipeline.traffic.calibrate import YARDS, Calibration, calibrate
+from pipeline.traffic.dwell import GRID, dwell_posterior, middle
+from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
+from pipeline.traffic.episodes import RANK, Episode
+from pipeline.traffic.family import KINDS, LATTICE, LEVELS, PAD, family
+from pipeline.traffic.likelihood import Evidence
+from pipeline.traffic.quiet import Nodes, error_class, reading_of
+
+FloatArray = NDArray[np.float64]
+
+MORE_LOOKS = 4.0  # calibrated again when so many times more looks stand behind the baseline, and every January
+
+
+@dataclass
+class Stream:
+    """Everything that is known after some looks; `feed` takes the next ones."""
+
+    site: str
+    settings: AlarmSettings
+    breaks: tuple[float, ...]  # days since 1970-01-01 from which the tracks show less than before
+    cache_dir: Path | None = None
+    looks: list[Evidence] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)  # best number of railcars of each look
+    episodes: list[Episode] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
+    calibration: Calibration | None = None
+    calibrated_at: float = 0.0  # looks behind the baseline at the calibration
+    calibrations: int = 0
+    dwell_days: float = 0.0
+    quiet: int = -1  # last telling look inside the band
+    onset: int = -1  # first look above it since
+    calm_ends: int = -1  # look that began the present run inside the band
+    pit: list[float] = field(default_factory=lambda: [0.0] * PIT_BINS)
+
+    def __post_init__(self) -> None:
+        self.dwell_days = self.dwell_days or float(self.settings.dwell_days)
+        self.engine = Engine(1, self.settings, None, self.dwell_days)
+
+    def feed(self, looks: Sequence[Evidence]) -> None:
+        """Judge looks, in date order and later than all before."""
+        for look in looks:
+            self._one(look)
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether enough looks stand behind the baseline."""
+        return bool(self.engine.enough()[0])
+
+    # -- one look ---------------------------------------------------------------------------------------------
+
+    def _one(self, look: Evidence) -> None:
+        engine, index = self.engine, len(self.looks)
+        before = self.looks[-1].day if self.looks else -np.inf
+        for day in self.breaks:
+            if before < day <= look.day and self.looks:
+                engine.break_off(day)
+        turned = engine.prepare(look.day)
+        if self.judged and (self.calibration is None or turned or engine.count[0] >= MORE_LOOKS * self.calibrated_at):
+            self._calibrate(look.day)
+        reading = reading_of(look.likelihood[None, :], look.day)
+        step = engine.step(reading)
+        self.looks.append(look)
+        self.sizes.append(float(reading.best[0] if _bounded(reading) else look.count.railcars))
+        prediction = None
+        if step.judged[0]:
+            kind = error_class(look)
+            pmf = quiet_pmf(step.weights[0], int(step.shift[0]))
+            prediction = predict(pmf, kind)
+            self.baselines.append(
+                Baseline(
+                    look.observed_at, float(step.expected[0]), prediction.low, prediction.high, int(step.looks[0])
+                )
+            )
+            if not step.open[0] and step.event[0] == 0 and reading.informative[0]:
+                last = int(reading.edge[0]) if reading.upper_limit[0] else round(self.sizes[-1])
+                first = 0 if reading.upper_limit[0] else last
+                self.pit = [
+                    a + float(b) for a, b in zip(self.pit, pit_share(prediction.cdf, first, last), strict=True)
+                ]
+        self._remember(index, step, prediction.low if prediction else 0.0, prediction.high if prediction else 0.0)
+
+    def _calibrate(self, t: float) -> None:
+        """Calibrate on the looks so far; the same looks always give the same calibration."""
+        recent = [look for look in self.looks if t - look.day <= self.settings.baseline_days]
+        weights = self.engine.posterior(t)[0]
+        season = int(self.engine.season[0])
+        rng = np.random.default_rng([self.settings.calibration_seed, 0])
+        node = rng.choice(len(weights), size=YARDS, p=weights / weights.sum())
+        dwell = dwell_posterior(recent, quiet_pmf(weights, 0), self.settings.dwell_days)
+        self.dwell_days = middle(dwell)
+        self.calibration = calibrate(
+            np.array([look.day for look in recent]),
+            [error_class(look) for look in recent],
+            Nodes(np.asarray(node, dtype=np.int64), season),
+            np.asarray(GRID)[rng.choice(len(GRID), size=YARDS, p=dwell)],
+            self.dwell_days,
+            self.settings,
+            self.cache_dir,
+        )
+        self.calibrated_at = float(self.engine.count[0])
+        self.calibrations += 1
+        self.engine.scores = self.calibration.scores
+        self.engine.dwell_days = self.dwell_days
+
+    def _remember(self, index: int, step: Step, low: float, high: float) -> None:
+        """Keep the onset, the open episode and the alarms of a look up to date."""
+        telling, inside, event = bool(step.telling[0]), bool(step.inside[0]), int(step.event[0])
+        if telling and inside:
+            if event != OPENED:
+                self.quiet = index
+            self.onset = -1
+        elif telling and self.onset < 0:
+            self.onset = index
+        if event == OPENED:
+            self.episodes.append(self._opened(index, step, low, high))
+        elif self.episodes and self.episodes[-1].ended < 0 and not self.episodes[-1].regime:
+            self._goes_on(self.episodes[-1], index, step)
+        if event in (ENDED, REGIME):
+            episode = self.episodes[-1]
+            episode.regime = event == REGIME
+            episode.ended = index
+        if step.open[0] or event in (OPENED, REGIME):
+            self._alarm(self.episodes[-1], index, step)
+
+    def _opened(self, index: int, step: Step, low: float, high: float) -> Episode:
+        onset = self.onset if self.onset >= 0 else index
+        mean_low, mean_high = _mean_range(step)
+        return Episode(
+            index, self.quiet, onset, float(step.expected[0]), low, high, mean_low, mean_high, index,
+            float("inf"), Tier.WATCH.value, looks=list(range(onset, index + 1)),
+        )  # fmt: skip
+
+    def _goes_on(self, episode: Episode, index: int, step: Step) -> None:
+        episode.looks.append(index)
+        if self.sizes[index] > self.sizes[episode.peak] and not bool(step.inside[0]):
+            episode.peak = index
+        if not step.telling[0]:
+            return
+        above = not step.inside[0]
+        if not episode.next_look:
+            episode.next_look = "above" if above else "inside"
+        if above and episode.confirmed_by != "sensor":
+            other = self.looks[index].sensor != self.looks[episode.opened].sensor
+            episode.confirmed_by = "sensor" if other else "look"
+
+    def _alarm(self, episode: Episode, index: int, step: Step) -> None:
+        """Give an alarm when the look opens the episode or lifts its tier."""
+        made, score = self.calibration, float(step.score[0])
+        if made is None or not np.isfinite(score):
+            return
+        rate = made.rate(score)
+        episode.rate = min(episode.rate, rate)
+        tier = Tier.HIGH if score >= made.high else Tier.ALERT if score >= made.alert else Tier.WATCH
+        if index > episode.opened and RANK[tier] <= RANK[Tier(episode.tier)]:
+            return
+        episode.tier = tier.value
+        look = self.looks[index]
+        self.alarms.append(
+            Alarm(
+                self.site,
+                look.observation_id,
+                look.observed_at,
+                tier,
+                "sum" if step.by_sum[0] else "look",
+                rate,
+                self.sizes[index] / max(float(step.expected[0]), 1.0),
+            )
+        )
+
+
+def _bounded(reading: Reading) -> bool:
+    """Tell whether a look states a bound only."""
+    return bool(reading.upper_limit[0]) or float(reading.edge[0]) >= reading_max()
+
+
+def reading_max() -> float:
+    """Return the largest number a look can state."""
+    return float(family().pmf.shape[1] - 1)
+
+
+def _mean_range(step: Step) -> tuple[float, float]:
+    """Return the central 90 % of the baseline's mean, railcars."""
+    first = PAD + int(step.shift[0])
+    means = family().mean.reshape(LATTICE, KINDS)[first : first + LEVELS].reshape(-1)
+    order = np.argsort(means, kind="stable")
+    cdf = np.cumsum(step.weights[0][order])
+    low, high = np.searchsorted(cdf, (0.05, 0.95))
+    return float(means[order[low]]), float(means[order[min(int(high), len(order) - 1)]])
