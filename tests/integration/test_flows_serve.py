@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,24 @@ def until(condition: Any, what: str) -> Any:
     pytest.fail(f"waited {PATIENCE_S} s for {what}")
 
 
+def see_in_browser(address: str, text: str) -> None:
+    """Open a page of Prefect's own UI in Chromium and wait until it shows a text."""
+    from playwright.sync_api import expect, sync_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(address)
+        expect(page.get_by_text(text, exact=True).first).to_be_visible(timeout=90_000)
+        picture = os.environ.get("RAILWATCH_TEST_PICTURES")
+        if picture:
+            page.screenshot(path=str(Path(picture) / "serve.png"))
+        browser.close()
+
+
 def test_serve_runs_rounds_and_ends_without_a_trace(served: Served) -> None:
     def deployment() -> Any:
         return next(iter(served.ask("/deployments/filter", {})), None)
@@ -51,6 +70,7 @@ def test_serve_runs_rounds_and_ends_without_a_trace(served: Served) -> None:
     assert made["schedules"][0]["schedule"]["cron"] == "30 6 * * *"
     assert b'<div id="app"' in urllib.request.urlopen(served.url, timeout=30).read()  # noqa: S310
 
+    see_in_browser(f"{served.url}/deployments", SITE)
     run = served.ask(f"/deployments/{made['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
 
     def final() -> Any:
