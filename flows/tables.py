@@ -6,8 +6,12 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.model import Observation
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WEEKS = 52
@@ -17,10 +21,36 @@ COLOURS = {"high": "bold red", "alert": "yellow", "watch": "cyan", "failed": "re
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]], out: Path | None = None) -> None:
     """Print an aligned table; text of any origin is shown as text."""
     import sys
+
+    from rich.console import Console
+
+    if out is None and sys.stdout.isatty():
+        table, width = _table(columns, rows)
+        terminal = Console(highlight=False)
+        terminal.width = max(width, terminal.width)
+        terminal.print(table)
+        return
+    text = aligned(columns, rows)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an aligned table as plain text, a line for each row."""
     from io import StringIO
 
-    from rich.cells import cell_len
     from rich.console import Console
+
+    table, width = _table(columns, rows)
+    sheet = StringIO()
+    Console(file=sheet, width=width, color_system=None, force_terminal=False, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in sheet.getvalue().splitlines()) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Table, int]:
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -33,18 +63,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], out: Path | None
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
     for row in cells:
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
-    if out is None and sys.stdout.isatty():
-        terminal = Console(highlight=False)
-        terminal.width = max(width, terminal.width)
-        terminal.print(table)
-        return
-    sheet = StringIO()
-    Console(file=sheet, width=width, color_system=None, force_terminal=False, highlight=False).print(table)
-    text = "\n".join(line.rstrip() for line in sheet.getvalue().splitlines()) + "\n"
-    if out is not None:
-        out.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    return table, width
 
 
 def visible(text: str) -> str:

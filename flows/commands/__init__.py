@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from flows.commands import demo, desk, read, serve, site, state, train, work
+from flows.commands import backtest, demo, desk, read, serve, site, state, train, work
 
 Command = tuple[str, Callable[..., None], str]  # name, function, its line in the list of commands
 
@@ -19,6 +19,7 @@ ALL: tuple[Command, ...] = (
     ("series", read.series, "the time series"),
     ("surges", read.surges, "the episodes of traffic above baseline"),
     ("railcars", read.railcars, "the resolved cars of a look"),
+    ("backtest", backtest.backtest, "our series and alarms against the published record"),
     ("report", work.report, "write the report"),
     ("review", desk.review, "the review desk in a browser"),
     ("verdict", desk.verdict, "an analyst's word on a surge"),

@@ -172,9 +172,8 @@ def main() -> None:
         met = fpr <= allowed and ours.mean() >= asked
         print(f"  asked: FPR <= {allowed:g}, POD >= {asked:g} (aim {aim:g})   seen: {fpr:.4f}, {ours.mean():.3f}   "
               f"{'met' if met else 'NOT met'}")  # fmt: skip
-    print(
-        f"\nseconds: {time.perf_counter() - begin:.0f}, {1000 * (time.perf_counter() - begin) / len(rate):.0f} ms a series"
-    )
+    seconds = time.perf_counter() - begin
+    print(f"\nseconds: {seconds:.0f}, {1000 * seconds / len(rate):.0f} ms a series")
 
 
 if __name__ == "__main__":
