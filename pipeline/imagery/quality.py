@@ -42,7 +42,7 @@ def look_at(chip: Chip, site: Site, settings: QualitySettings) -> Look:
     clear = chip.valid & np.isfinite(values).all(axis=0)
     clear &= _clear(chip, values, settings)
     flags = set(verdict.flags)
-    said = [verdict.detail] if verdict.detail else []
+    said: list[str] = []
     measures = dict(verdict.measures)
     if chip.scene.date_uncertain:
         flags.add("DATE_UNCERTAIN")
@@ -76,6 +76,8 @@ def look_at(chip: Chip, site: Site, settings: QualitySettings) -> Look:
         if figure > limit:
             flags.add("SNOW")
             said.append(f"Snow lies on the tracks ({name} {figure:.2f}, limit {limit:.2f}).")
+    if verdict.detail:
+        said.append(verdict.detail)
     return Look(
         site=chip.site,
         scene=chip.scene,

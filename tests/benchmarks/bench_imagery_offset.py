@@ -1,8 +1,11 @@
 """How often the radiometric offset of Sentinel-2 is told right from the pixels of real dates.
 
 `python tests/benchmarks/bench_imagery_offset.py [CUBE.nc]`; without an argument the 48 dates kept with the tests.
-Each date over forest in Romania (2018-2020, before the offset existed) is given four times: as it is and with 1000
-added, each with metadata that are right and wrong. A window of 64 by 64 pixels, as small as a yard's, is judged.
+Each date over forest in Romania (2015-2021, before the offset existed) is given as it is and with 1000 added, each
+with metadata that are right and wrong in every way that catalogues are. Windows of 64 by 64 pixels, smaller than a
+yard's, are judged. Thresholds were chosen on the upper left one; then the haze limit was lowered and snow counted as
+haze after two wrong dates on the others, which are reported apart but are no longer unseen. There is no water and no
+short-wave infrared in this cube, both of which a yard's window has: these are the hard cases.
 """
 
 from __future__ import annotations
@@ -27,44 +30,75 @@ NAMES = ("blue", "green", "red", "nir")
 SIDE = 64
 
 
-def chip_of(day: str, values: np.ndarray, classes: np.ndarray, grid: Grid, declared: float, baseline: str) -> Chip:
+CASES = (  # title, numbers carried, declared, catalogue's word on removal, baseline
+    ("not carried, not declared", 0, 0.0, None, "02.14"),
+    ("not carried, declared as removed", 0, -0.1, True, "05.09"),
+    ("not carried, declared", 0, -0.1, None, "05.09"),
+    ("not carried, said not to be removed", 0, -0.1, False, "05.09"),
+    ("carried and declared", 1000, -0.1, None, "05.09"),
+    ("carried, declared as not removed", 1000, -0.1, False, "05.09"),
+    ("carried, said to be removed", 1000, -0.1, True, "05.09"),
+    ("carried, undeclared", 1000, 0.0, None, "05.09"),
+    ("carried, undeclared, old baseline", 1000, 0.0, None, "02.14"),
+)
+MAX_AMBIGUOUS = 0.20  # of clear dates; a look that is ambiguous is lost
+
+
+def chip_of(
+    day: str,
+    values: np.ndarray,
+    classes: np.ndarray,
+    grid: Grid,
+    declared: float,
+    applied: bool | None,
+    baseline: str,
+) -> Chip:
     """Return one window as a chip."""
     when = datetime.fromisoformat(day).replace(tzinfo=UTC)
     assets = tuple(Asset(name, name, 1e-4, declared, 0.0) for name in NAMES)
-    item = Item(day, "sentinel-2-l2a", "real", baseline, when, assets, sensor="sentinel-2")
+    item = Item(
+        day, "sentinel-2-l2a", "real", baseline, when, assets, offset_applied=applied, sensor="sentinel-2"
+    )  # fmt: skip
     scene = Scene(day, "real", "sentinel-2", "S2A", when, 10.0, (item,))
     valid = (values > 0).all(axis=0)
-    return Chip("real", scene, grid, NAMES, values, valid, classes, (1e-4,) * 4, (declared,) * 4)
+    window = Grid(grid.crs, grid.transform, classes.shape[1], classes.shape[0])
+    return Chip("real", scene, window, NAMES, values, valid, classes, (1e-4,) * 4, (declared,) * 4)
 
 
 def main() -> None:
     """Judge every date and window, and print the tally."""
     cube = load_cube(Path(sys.argv[1]) if len(sys.argv) > 1 else SMALL)
     rows, cols = cube.classes.shape[1:]
-    places = [(r, c) for r in range(0, rows - SIDE + 1, SIDE) for c in range(0, cols - SIDE + 1, SIDE)]
+    corners = sorted({(r, c) for r in (0, rows - SIDE) for c in (0, cols - SIDE)})
     print(
         f"python {platform.python_version()}, numpy {np.__version__}, rasterio {rasterio.__version__}; no seed needed"
     )
-    print(f"{len(cube.days)} dates, {len(places)} windows of {SIDE} x {SIDE} pixels a date")
-    for title, carried, declared, baseline in (
-        ("not carried, not declared", 0, 0.0, "02.14"),
-        ("carried and declared", 1000, -0.1, "05.09"),
-        ("carried, undeclared", 1000, 0.0, "05.09"),
-        ("not carried, declared", 0, -0.1, "05.09"),
-    ):
-        tally: dict[str, Counter[str]] = {"clear": Counter(), "cloudy": Counter()}
-        for day, values, classes in zip(cube.days, cube.values, cube.classes, strict=True):
-            for r, c in places:
-                cut = np.s_[r : r + SIDE, c : c + SIDE]
-                part = values[(slice(None), *cut)]
-                number = np.where(part > 0, part + carried, 0).astype(np.uint16)
-                verdict = judge_offset(chip_of(str(day), number, classes[cut], cube.grid, declared, baseline))
-                sky = "clear" if np.isin(classes[cut], (2, 4, 5, 6, 7, 11)).mean() >= 0.6 else "cloudy"
-                right = "right" if verdict.carried == (carried > 0) else "wrong"
-                tally[sky]["ambiguous" if "OFFSET_AMBIGUOUS" in verdict.flags else right] += 1
-        for sky, counts in tally.items():
-            shown = ", ".join(f"{counts[key]} {key}" for key in ("right", "ambiguous", "wrong"))
-            print(f"{title:27} {sky:7} {shown}")
+    print(f"{len(cube.days)} dates, windows of {SIDE} x {SIDE} pixels at {corners} (row, column)")
+    wrong = ambiguous = clear = 0
+    for place, some in (("tuned on", corners[:1]), ("the others", corners[1:])):
+        for title, carried, declared, applied, baseline in CASES:
+            tally: dict[str, Counter[str]] = {"clear": Counter(), "cloudy": Counter()}
+            for day, values, classes in zip(cube.days, cube.values, cube.classes, strict=True):
+                for r, c in some:
+                    cut = np.s_[r : r + SIDE, c : c + SIDE]
+                    part = values[(slice(None), *cut)]
+                    number = np.where(part > 0, part + carried, 0).astype(np.uint16)
+                    chip = chip_of(str(day), number, classes[cut], cube.grid, declared, applied, baseline)
+                    verdict = judge_offset(chip)
+                    sky = "clear" if np.isin(classes[cut], (2, 4, 5, 6, 7, 11)).mean() >= 0.6 else "cloudy"
+                    right = "right" if verdict.carried == (carried > 0) else "wrong"
+                    tally[sky]["ambiguous" if "OFFSET_AMBIGUOUS" in verdict.flags else right] += 1
+            for sky, counts in tally.items():
+                shown = ", ".join(f"{counts[key]} {key}" for key in ("right", "ambiguous", "wrong"))
+                print(f"{place:10} {title:35} {sky:7} {shown}")
+                wrong += counts["wrong"]
+            ambiguous += tally["clear"]["ambiguous"]
+            clear += sum(tally["clear"].values())
+    print(f"believed and wrong | asked 0 | seen {wrong}")
+    share = ambiguous / max(clear, 1)
+    print(
+        f"ambiguous, of clear dates | asked at most {MAX_AMBIGUOUS:.0%} | seen {share:.1%} ({ambiguous} of {clear})"
+    )
 
 
 if __name__ == "__main__":

