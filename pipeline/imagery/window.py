@@ -114,8 +114,18 @@ def _collection(config: SourceConfig, scene: Scene) -> CollectionConfig:
 
 
 def _common_bands(scene: Scene, collection: CollectionConfig, mask: str) -> tuple[str, ...]:
-    """Return the configured bands that every item has, in the order of the configuration."""
+    """Return the configured bands that every item has, in the order of the configuration.
+
+    A radar pass may come in one polarisation. An optical item that lost a band is broken: its looks could not stand
+    beside those that have it.
+    """
     for item in scene.items:
+        lost = [name for name in collection.bands if name != mask and item.asset(name) is None]
+        if lost and len(lost) < len(collection.bands) - bool(mask) and scene.sensor in {"sentinel-2", "landsat"}:
+            raise ReadError(
+                f"{scene.scene_id}: item {item.item_id} has no asset for band {', '.join(lost)}; "
+                "it is not read until its catalogue entry changes."
+            )
         if mask and item.asset(mask) is None:
             raise ReadError(f"{scene.scene_id}: item {item.item_id} has no asset for its mask '{mask}'.")
     bands = tuple(name for name in collection.bands if name != mask and all(item.asset(name) for item in scene.items))
