@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import COUNT_MAX
-from pipeline.traffic.family import KINDS, LATTICE, LEVELS, PAD, family
+from pipeline.traffic.family import SPAN, family
 from pipeline.traffic.likelihood import N
 from pipeline.traffic.quiet import ErrorClass
 
@@ -28,10 +28,9 @@ class Prediction:
     high: float
 
 
-def quiet_pmf(weights: FloatArray, shift: int) -> FloatArray:
-    """Return P(n railcars), (COUNT_MAX + 1,), for node probabilities (LEVELS × KINDS,) and a season's shift."""
-    cube = family().pmf.reshape(LATTICE, KINDS, COUNT_MAX + 1)
-    return np.asarray(weights @ cube[PAD + shift : PAD + shift + LEVELS].reshape(LEVELS * KINDS, COUNT_MAX + 1))
+def quiet_pmf(weights: NDArray[np.float32]) -> FloatArray:
+    """Return P(n railcars), (COUNT_MAX + 1,), for node probabilities on the lattice, (SPAN,)."""
+    return np.asarray(weights.astype(np.float64) @ family().pmf[:SPAN])
 
 
 def predict(pmf: FloatArray, kind: ErrorClass) -> Prediction:

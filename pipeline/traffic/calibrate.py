@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from pipeline.traffic.engine import Engine, Scores
 from pipeline.traffic.quiet import ErrorClass, Nodes, quiet_looks, tiled
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 METHOD_VERSION = "traffic-1"
 YARDS = 100  # simulated side by side
+DAYS_A_YEAR = 365.2425
 WARM_YEARS = 2.0  # before counting begins: the baseline fills
 TABLE = 160  # points that a calibrated curve is kept at
 
@@ -41,6 +43,16 @@ class Calibration:
         """Return how often a year quiet yards give an episode at least as strong; never below what was checked."""
         stronger = int(np.searchsorted(-np.asarray(self.levels), -score, side="right"))
         return (stronger + 1) / self.years
+
+
+class _Run(NamedTuple):
+    """What a simulation gave, (looks, yards) each."""
+
+    look: FloatArray  # -log tail
+    sum: FloatArray  # log pooled statistic
+    score: FloatArray
+    calm: BoolArray
+    open: BoolArray
 
 
 def rates_of(settings: AlarmSettings) -> tuple[float, float, float]:
@@ -96,42 +108,51 @@ def _simulate(
     settings: AlarmSettings,
     digest: str,
 ) -> Calibration:
-    per_yard = max(2.0, settings.calibration_years / len(nodes.node))
+    size, warm = len(nodes.node), WARM_YEARS * DAYS_A_YEAR
+    per_yard = max(1.0, settings.calibration_years / size)
     long, index = tiled(days, WARM_YEARS + per_yard, float(days[0]))
     kinds = [classes[i] for i in index]
-    counted = long >= long[0] + WARM_YEARS * 365.2425
-    years = len(nodes.node) * float(long[-1] - long[counted][0]) / 365.2425
-    size = len(nodes.node)
+    begin = int(np.searchsorted(long, long[0] + warm))
+    half = begin + (len(long) - begin) // 2
 
-    def run(scores: Scores | None, seed: int) -> tuple[FloatArray, ...]:
-        engine = Engine(size, settings, scores, fitted_dwell)
+    def run(engine: Engine, part: slice, seed: int) -> _Run:
         rng = np.random.default_rng([settings.calibration_seed, seed])
-        told: list[tuple[FloatArray, ...]] = []
-        for reading in quiet_looks(long, kinds, nodes, dwell_days, rng):
-            row = engine.step(reading)
-            told.append((-np.log(row.p_look), row.log_sum, row.score, row.inside & row.telling, row.open))
-        return tuple(np.array(column)[counted] for column in zip(*told, strict=True))
+        looks = quiet_looks(long[part], kinds[part], nodes, dwell_days, rng)
+        steps = [
+            (-np.log(row.p_look), row.log_sum, row.score, row.inside & row.telling, row.open)
+            for row in map(engine.step, looks)
+        ]
+        return _Run(*(np.array(column) for column in zip(*steps, strict=True)))
 
+    def years_of(part: slice) -> float:
+        return size * float(long[part][-1] - long[part][0]) / DAYS_A_YEAR
+
+    engine = Engine(size, settings, None, fitted_dwell)
+    run(engine, slice(0, begin), 0)
+    lived_engine = engine.copy()
     # First pass: each statistic alone, runs of looks between two calm ones, the effect floor included.
-    x_look, x_sum, score, inside, _ = run(None, 1)
-    possible = np.isfinite(score)
-    look_curve = _curve(_run_maxima(np.where(possible, x_look, -np.inf), inside), years)
-    sum_curve = _curve(_run_maxima(np.where(possible, x_sum, -np.inf), inside), years)
+    part = slice(begin, half)
+    alone, years = run(engine, part, 1), years_of(part)
+    possible = np.isfinite(alone.score)
+    look_curve = _curve(_run_maxima(np.where(possible, alone.look, -np.inf), alone.calm), years)
+    sum_curve = _curve(_run_maxima(np.where(possible, alone.sum, -np.inf), alone.calm), years)
     first = Scores(*look_curve, *sum_curve, watch=np.inf)
-    joint = np.where(possible, np.maximum(first.of_look(x_look), first.of_sum(x_sum)), -np.inf)
-    best = _run_maxima(joint, inside)
+    joint = np.where(possible, np.maximum(first.of_look(alone.look), first.of_sum(alone.sum)), -np.inf)
+    best = _run_maxima(joint, alone.calm)
     target = rates_of(settings)
     watch = _level(best, target[0], years)
     # Second pass, other numbers: the live recursion itself, episodes and all, opening at the watch level.
     scores = Scores(*look_curve, *sum_curve, watch=watch)
-    _, _, score, _, opened = run(scores, 2)
-    best = _episode_maxima(score, opened, watch)
+    lived_engine.scores = scores
+    part = slice(begin, len(long))
+    lived, years = run(lived_engine, part, 2), years_of(part)
+    best = _episode_maxima(lived.score, lived.open, watch)
     levels = [max(watch, _level(best, rate, years)) for rate in target]
     scores = Scores(*look_curve, *sum_curve, watch=levels[0])
     return Calibration(scores, tuple(float(v) for v in best), years, levels[0], levels[1], levels[2], digest)
 
 
-def _run_maxima(x: FloatArray, inside: NDArray[np.bool_]) -> FloatArray:
+def _run_maxima(x: FloatArray, inside: BoolArray) -> FloatArray:
     """Return the largest value of each run of looks, runs being parted by two looks inside the band; descending."""
     out: list[FloatArray] = []
     best = np.full(x.shape[1], -np.inf)
@@ -149,7 +170,7 @@ def _run_maxima(x: FloatArray, inside: NDArray[np.bool_]) -> FloatArray:
     return np.asarray(-np.sort(-every))
 
 
-def _episode_maxima(score: FloatArray, opened: NDArray[np.bool_], watch: float) -> FloatArray:
+def _episode_maxima(score: FloatArray, opened: BoolArray, watch: float) -> FloatArray:
     """Return the best score of each episode of the second pass, descending."""
     out: list[FloatArray] = []
     best = np.full(score.shape[1], -np.inf)
@@ -224,9 +245,12 @@ def from_json(kept: Mapping[str, Any]) -> Calibration:
     KeyError, ValueError, TypeError
         When something is missing or of another kind.
     """
-    curves = [np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")]
+    look_x, look_y, sum_x, sum_y = (
+        np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")
+    )
     return Calibration(
-        Scores(*curves, watch=float(kept["opens"])), tuple(float(v) for v in kept["levels"]), float(kept["years"]),
+        Scores(look_x, look_y, sum_x, sum_y, float(kept["opens"])),
+        tuple(float(v) for v in kept["levels"]), float(kept["years"]),
         float(kept["watch"]), float(kept["alert"]), float(kept["high"]), str(kept["digest"]),
     )  # fmt: skip
 

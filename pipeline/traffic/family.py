@@ -6,6 +6,7 @@ this lattice, so that nothing is fitted by an optimiser and every answer is an a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,33 +17,38 @@ from scipy.special import gammaln
 from pipeline.model import COUNT_MAX
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-STEP = np.log(2.0) / 4  # lattice step in log mean: four steps double the mean
+STEP = math.log(2.0) / 3  # lattice step in log mean: three steps double the mean
 LOWEST = 0.3  # smallest baseline mean when traffic runs, railcars: an all-zero past is not a mean of 0
-LEVELS = 40  # baseline means from 0.3 to 258
-PAD = 5  # further levels below, for the season
-LATTICE = PAD + 44  # levels whose probabilities are held; the highest has a mean of 477
-DISPERSIONS = (0.7, 2.0, 6.0, 40.0)  # size k of the negative binomial: variance = mean + mean**2 / k
-ZEROS = (0.0, 0.2, 0.4, 0.6)  # probability that no traffic runs
-KINDS = len(DISPERSIONS) * len(ZEROS)
+LEVELS = 30  # baseline means from 0.3 to 244
+PAD = 3  # further levels on both sides, for the season
 RATIOS = (2, 4, 8)
-RATIO_SHIFT = (4, 8, 12)  # lattice steps
+RATIO_SHIFT = (3, 6, 9)  # lattice steps
+LATTICE = PAD + LEVELS + PAD + RATIO_SHIFT[-1]  # levels whose probabilities are held; the highest mean is 3900
+DISPERSIONS = (0.8, 2.5, 12.0)  # size k of the negative binomial: variance = mean + mean**2 / k
+ZEROS = (0.0, 0.25, 0.5)  # probability that no traffic runs
+KINDS = len(DISPERSIONS) * len(ZEROS)
+BASE = LEVELS * KINDS  # nodes of the baseline
+SPAN = (PAD + LEVELS + PAD) * KINDS  # the same with room for the season on both sides
+NODES = LATTICE * KINDS
 ODD = 1e-4  # share of looks that are not of the family at all; keeps one odd look from ruling the posterior
 
 SEASONS: tuple[tuple[float, float], ...] = (
     (0.0, 0.0),
     *((amplitude, 2 * np.pi * k / 8) for amplitude in (0.35, 0.7) for k in range(8)),
 )  # log amplitude and phase of the one annual harmonic
+_AMPLITUDE, _PHASE = np.array(SEASONS).T
 
 
 @dataclass(frozen=True, eq=False)
 class Family:
     """Tables of the lattice; nodes are level × kind, flattened."""
 
-    pmf: FloatArray  # (LATTICE × KINDS, COUNT_MAX + 1); the last column holds everything beyond
-    cdf: FloatArray  # the same, cumulated
-    mean: FloatArray  # (LATTICE × KINDS,), railcars
-    prior: FloatArray  # (LEVELS × KINDS,), log probabilities
+    pmf: FloatArray  # (NODES, COUNT_MAX + 1); the last column holds everything beyond
+    mean: FloatArray  # (NODES,), railcars
+    empty: FloatArray  # (NODES,), probability of no railcar
+    prior: FloatArray  # (BASE,), log probabilities
 
 
 @cache
@@ -66,33 +72,26 @@ def family() -> Family:
     prior = -0.5 * (np.log(base / 5.0) / 1.5) ** 2
     prior = np.repeat(prior, KINDS)
     flat = pmf.reshape(LATTICE * KINDS, COUNT_MAX + 1)
-    return Family(flat, np.cumsum(flat, axis=1), mean.reshape(-1).copy(), prior - np.logaddexp.reduce(prior))
+    return Family(flat, mean.reshape(-1).copy(), flat[:, 0].copy(), prior - np.logaddexp.reduce(prior))
 
 
-def log_likelihood(looks: FloatArray) -> FloatArray:
-    """Return log P(look | node).
+def probabilities(looks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what each node says of looks.
 
     Parameters
     ----------
     looks : ndarray
-        (looks, COUNT_MAX + 1), likelihoods over 0…COUNT_MAX.
+        (looks, COUNT_MAX + 1), likelihoods over 0…COUNT_MAX, maximum 1.
 
     Returns
     -------
-    ndarray
-        (looks, LATTICE × KINDS).
-    """
-    inside = looks @ family().pmf.T
-    outside = looks.mean(axis=1, keepdims=True)
-    return np.asarray(np.log((1 - ODD) * inside + ODD * outside + 1e-300))
-
-
-def tail(looks: FloatArray) -> FloatArray:
-    """Return, for each node, the probability that a quiet look's estimate is at least as large as this look's.
-
-    For a look whose error does not depend on the number, the estimate exceeds when n plus the error does; summed over
-    the family that is sum over n of P(n) times the look's normalised cumulative likelihood at n. A likelihood that
-    stays high up to the end (a lower limit) counts from its lower edge only, an upper limit never counts.
+    log_likelihood : ndarray
+        (looks, NODES), log P(look | node).
+    tail : ndarray
+        (looks, NODES), the probability that a quiet look's estimate is at least as large as this look's. For a look
+        whose error does not depend on the number, the estimate exceeds when n plus the error does; summed over the
+        family that is the sum over n of P(n) times the look's normalised cumulative likelihood at n. A likelihood
+        that stays high up to the end (a lower limit) counts from its lower edge only, an upper limit never counts.
     """
     edge = np.argmax(looks >= 0.2585, axis=1)  # first number not contradicted, see likelihood.LOWER
     open_end = looks[:, -1] > 0.5
@@ -101,11 +100,18 @@ def tail(looks: FloatArray) -> FloatArray:
     weights[np.flatnonzero(open_end), edge[open_end]] = 1.0
     cumulated = np.cumsum(weights, axis=1)
     cumulated /= cumulated[:, -1:]
-    out: FloatArray = cumulated @ family().pmf.T
-    return out
+    both = np.concatenate([looks, cumulated]) @ family().pmf.T
+    outside = looks.mean(axis=1, keepdims=True)
+    return np.log((1 - ODD) * both[: len(looks)] + ODD * outside + 1e-300), both[len(looks) :]
 
 
-def season_shift(season: int, day: float) -> int:
-    """Return by how many lattice steps a season lifts the mean on a day (days since 1970-01-01)."""
-    amplitude, phase = SEASONS[season]
-    return round(amplitude * float(np.cos(2 * np.pi * day / 365.2425 - phase)) / STEP)
+def season_shifts(day: float | FloatArray) -> IntArray:
+    """Return by how many lattice steps each of `SEASONS` lifts the mean on days since 1970-01-01.
+
+    Returns
+    -------
+    ndarray
+        (seasons,) for one day, (days, seasons) for several.
+    """
+    at = 2 * np.pi * np.asarray(day, dtype=np.float64)[..., None] / 365.2425
+    return np.asarray(np.rint(_AMPLITUDE * np.cos(at - _PHASE) / STEP), dtype=np.int64)

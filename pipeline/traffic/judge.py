@@ -34,7 +34,7 @@ class CalibrationSummary:
     high_score: float = 0.0
     smallest_rate_checked: float = 0.0
     dwell_days: float = 0.0  # estimated stay of a state
-    calibrations: int = 0  # so far: at the first judged look, when looks have multiplied, and each January
+    calibrations: int = 0  # so far: at the first judged look, when looks have multiplied, in January when needed
     seed: int = 0
     digest: str = ""  # of everything the newest calibration depends on
     pit_histogram: tuple[float, ...] = ()  # share of quiet looks in each tenth of their prediction; 0.1 is perfect
@@ -164,7 +164,7 @@ def _cannot(stream: Stream, observations: Sequence[Observation]) -> str:
     if stream.judged:
         return ""
     need, guard = stream.settings.min_baseline_looks, stream.settings.guard_days
-    have = int(stream.engine.count[0])
+    have = int(stream.engine.window.count[0])
     told = f"{len(stream.looks)} of {len(observations)} looks say anything" if observations else "no look is stored"
     return f"cannot judge yet: needs {need} informative looks that are older than {guard} days, has {have} ({told})."
 

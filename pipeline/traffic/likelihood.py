@@ -136,4 +136,4 @@ def _vector(row: Observation, count: Count) -> FloatArray:
         raise SeriesError(f"{where}: the likelihood has {vector.size} values instead of {COUNT_MAX + 1}.")
     if not np.isfinite(vector).all() or (vector < 0).any() or vector.max() <= 0:
         raise SeriesError(f"{where}: the likelihood holds negative or infinite values, or nothing at all.")
-    return vector / vector.max()
+    return np.asarray(vector / vector.max())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
-from pipeline.traffic.family import DISPERSIONS, KINDS, LOWEST, STEP, ZEROS, log_likelihood, season_shift, tail
+from pipeline.traffic.family import DISPERSIONS, KINDS, LOWEST, STEP, ZEROS, probabilities, season_shifts
 from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
@@ -57,10 +57,14 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
     best = np.where(looks[:, -1] > 0.5, first, half).astype(np.float64)
     flat = looks >= 0.9
     # Rounding takes away what another order of summation inside the matrix product may leave.
+    log_like, tail = probabilities(looks)
+    log_like = np.round(log_like, 5)
     return Reading(
         day,
-        np.round(log_likelihood(looks), 6),
-        np.round(tail(looks), 12),
+        log_like.astype(np.float32),
+        np.arange(len(looks)),
+        np.exp(log_like).astype(np.float32),
+        tail.astype(np.float32),
         best,
         last.astype(np.float64),
         looks.min(axis=1) < 0.5,
@@ -93,7 +97,7 @@ class Tables:
             self._built[kind] = reading_of(look_vectors(every, kind), 0.0)
         table = self._built[kind]
         return Reading(
-            day, table.log_like[estimate], table.tail[estimate], table.best[estimate],
+            day, table.table, estimate, table.like[estimate], table.tail[estimate], table.best[estimate],
             table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
         )  # fmt: skip
 
@@ -102,7 +106,7 @@ class Tables:
 class Nodes:
     """Quiet traffic of S simulated yards."""
 
-    node: IntArray  # (S,), index into LEVELS × KINDS
+    node: IntArray  # (S,), index into BASE
     season: int
 
     def draw(self, rng: np.random.Generator, day: float) -> IntArray:
@@ -110,7 +114,7 @@ class Nodes:
         level, kind = np.divmod(self.node, KINDS)
         k = np.asarray(DISPERSIONS)[kind // len(ZEROS)]
         zero = np.asarray(ZEROS)[kind % len(ZEROS)]
-        mean = LOWEST * np.exp(STEP * (level + season_shift(self.season, day)))
+        mean = LOWEST * np.exp(STEP * (level + season_shifts(day)[self.season]))
         railcars = rng.negative_binomial(k, k / (k + mean))
         railcars[rng.random(len(k)) < zero] = 0
         return np.asarray(np.minimum(railcars, COUNT_MAX))

@@ -20,17 +20,27 @@ from pipeline.traffic.likelihood import Evidence
 from pipeline.traffic.quiet import reading_of
 from pipeline.traffic.stream import Stream
 
-_ARRAYS = (
-    "total", "count", "season", "sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last",
-    "broken",
-)  # fmt: skip
-_PLAIN = ("entered", "expired", "origin", "last_day", "last_year")
-_KEPT = ("calibrated_at", "calibrations", "dwell_days", "quiet", "onset", "pit", "sizes")
+_ARRAYS = ("sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken")
+_PLAIN = ("last_day", "last_year")
+_SUMS = ("total", "count", "season")  # of the window
+_PLACES = ("entered", "expired")
+_KEPT = (
+    "calibrated_at",
+    "calibrated_on",
+    "circumstances",
+    "calibrations",
+    "dwell_days",
+    "quiet",
+    "onset",
+    "pit",
+    "sizes",
+)
 
 
 def save(stream: Stream, surges: Sequence[Surge]) -> dict[str, Any]:
     """Return the state after the looks so far; nothing in it depends on how they came."""
     engine = stream.engine
+    window = engine.window
     return {
         "version": METHOD_VERSION,
         "basis": _basis(stream),
@@ -49,11 +59,14 @@ def save(stream: Stream, surges: Sequence[Surge]) -> dict[str, Any]:
         "baselines": [[_iso(b.observed_at), b.expected, b.low, b.high, b.looks] for b in stream.baselines],
         "calibration": to_json(stream.calibration) if stream.calibration else None,
         "engine": {name: _packed(getattr(engine, name)) for name in _ARRAYS}
-        | {name: getattr(engine, name) for name in _PLAIN if name != "origin"}
+        | {name: getattr(engine, name) for name in _PLAIN},
+        "window": {name: _packed(getattr(window, name)) for name in _SUMS}
+        | {name: getattr(window, name) for name in _PLACES}
         | {
-            "origin": None if np.isnan(engine.origin) else engine.origin,
-            "days": list(engine.days),
-            "weight": [float(weight[0]) for weight in engine.weight],
+            "origin": None if np.isnan(window.origin) else window.origin,
+            "days": list(window.days),
+            "weight": _packed(window.weight[: len(window.days)]),
+            "best": _packed(window.best[: len(window.days)]),
         },
     }
 
@@ -114,17 +127,22 @@ def _load(stream: Stream, looks: Sequence[Evidence], state: Mapping[str, Any]) -
         setattr(engine, name, _unpacked(kept[name]))
     for name in _PLAIN:
         setattr(engine, name, kept[name])
-    engine.origin = float("nan") if kept["origin"] is None else kept["origin"]
-    engine.days = list(kept["days"])
-    engine.weight = [np.array([weight]) for weight in kept["weight"]]
-    # The last look of each day stands in the ring for the day.
+    window, kept = engine.window, state["window"]
+    for name in _SUMS:
+        setattr(window, name, _unpacked(kept[name]))
+    for name in _PLACES:
+        setattr(window, name, kept[name])
+    window.origin = float("nan") if kept["origin"] is None else kept["origin"]
+    # The last look of each day stands in the window for the day; its row is made when it is needed.
     at = {look.day: look for look in looks}
-    engine.ring = [_maker(at[day]) for day in engine.days]
+    first, weight, best = np.zeros(1, dtype=np.int64), _unpacked(kept["weight"]), _unpacked(kept["best"])
+    for place, day in enumerate(kept["days"]):
+        window.put(day, _maker(at[day]), first, weight[place], best[place], replace=False)
     stream.engine = engine
 
 
 def _maker(look: Evidence) -> Callable[[], NDArray[np.float32]]:
-    return lambda: reading_of(look.likelihood[None, :], look.day).log_like.astype(np.float32)
+    return lambda: reading_of(look.likelihood[None, :], look.day).table
 
 
 def _mark(look: Evidence) -> str:

@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
-from pipeline.model import Alarm, Baseline, Tier
+from pipeline.model import COUNT_MAX, Alarm, Baseline, Tier
 from pipeline.traffic.band import PIT_BINS, pit_share, predict, quiet_pmf
 from pipeline.traffic.calibrate import YARDS, Calibration, calibrate
 from pipeline.traffic.dwell import GRID, dwell_posterior, middle
 from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
 from pipeline.traffic.episodes import RANK, Episode
-from pipeline.traffic.family import KINDS, LATTICE, LEVELS, PAD, family
-from pipeline.traffic.likelihood import Evidence
-from pipeline.traffic.quiet import Nodes, error_class, reading_of
+from pipeline.traffic.family import SPAN, family
+from pipeline.traffic.likelihood import Evidence, N
+from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, reading_of
 
 FloatArray = NDArray[np.float64]
 
-MORE_LOOKS = 4.0  # calibrated again when so many times more looks stand behind the baseline, and every January
+MORE_LOOKS = 4.0  # calibrated again when so many times more looks stand behind the baseline
+MOST_DAYS = 1500.0  # and in January when the calibration is older, or one of these has moved by more than its share:
+MOVED = (0.2, 0.3, 0.2, 0.15, 0.25)  # looks a year, dwell, mean, 95 % point of quiet traffic, error of a look
 
 
 @dataclass
@@ -40,11 +42,12 @@ class Stream:
     baselines: list[Baseline] = field(default_factory=list)
     calibration: Calibration | None = None
     calibrated_at: float = 0.0  # looks behind the baseline at the calibration
+    calibrated_on: float = 0.0  # day of it
+    circumstances: list[float] = field(default_factory=list)  # at the calibration, as in `MOVED`
     calibrations: int = 0
     dwell_days: float = 0.0
     quiet: int = -1  # last telling look inside the band
     onset: int = -1  # first look above it since
-    calm_ends: int = -1  # look that began the present run inside the band
     pit: list[float] = field(default_factory=lambda: [0.0] * PIT_BINS)
 
     def __post_init__(self) -> None:
@@ -70,8 +73,10 @@ class Stream:
             if before < day <= look.day and self.looks:
                 engine.break_off(day)
         turned = engine.prepare(look.day)
-        if self.judged and (self.calibration is None or turned or engine.count[0] >= MORE_LOOKS * self.calibrated_at):
-            self._calibrate(look.day)
+        if self.judged:
+            grown = engine.window.count[0] >= MORE_LOOKS * self.calibrated_at
+            if turned or grown:
+                self._calibrate(look.day, must=grown)
         reading = reading_of(look.likelihood[None, :], look.day)
         step = engine.step(reading)
         self.looks.append(look)
@@ -79,8 +84,7 @@ class Stream:
         prediction = None
         if step.judged[0]:
             kind = error_class(look)
-            pmf = quiet_pmf(step.weights[0], int(step.shift[0]))
-            prediction = predict(pmf, kind)
+            prediction = predict(quiet_pmf(step.weights[0]), kind)
             self.baselines.append(
                 Baseline(
                     look.observed_at, float(step.expected[0]), prediction.low, prediction.high, int(step.looks[0])
@@ -94,25 +98,41 @@ class Stream:
                 ]
         self._remember(index, step, prediction.low if prediction else 0.0, prediction.high if prediction else 0.0)
 
-    def _calibrate(self, t: float) -> None:
-        """Calibrate on the looks so far; the same looks always give the same calibration."""
+    def _calibrate(self, t: float, *, must: bool) -> None:
+        """Calibrate on the looks so far, unless nothing has changed; the same looks always give the same calibration.
+
+        It is done at the first judged look, when looks have multiplied, and in January when circumstances are others:
+        what is said of a date then never depends on later looks, and ten years do not need ten calibrations.
+        """
         recent = [look for look in self.looks if t - look.day <= self.settings.baseline_days]
-        weights = self.engine.posterior(t)[0]
-        season = int(self.engine.season[0])
+        weights = self.engine.posterior(t)
+        quiet = quiet_pmf(self.engine.lifted(weights, t)[0])
+        dwell = dwell_posterior(recent, quiet, self.settings.dwell_days)
+        classes = [error_class(look) for look in recent]
+        now = _circumstances(recent, classes, quiet, middle(dwell))
+        fresh = t - self.calibrated_on < MOST_DAYS
+        if (
+            not must
+            and fresh
+            and all(abs(a - b) <= share * b for a, b, share in zip(now, self.circumstances, MOVED, strict=True))
+        ):
+            return
+        odds = weights[0].astype(np.float64)
+        season = int(self.engine.window.season[0])
         rng = np.random.default_rng([self.settings.calibration_seed, 0])
-        node = rng.choice(len(weights), size=YARDS, p=weights / weights.sum())
-        dwell = dwell_posterior(recent, quiet_pmf(weights, 0), self.settings.dwell_days)
+        node = rng.choice(len(odds), size=YARDS, p=odds / odds.sum())
         self.dwell_days = middle(dwell)
         self.calibration = calibrate(
             np.array([look.day for look in recent]),
-            [error_class(look) for look in recent],
+            classes,
             Nodes(np.asarray(node, dtype=np.int64), season),
             np.asarray(GRID)[rng.choice(len(GRID), size=YARDS, p=dwell)],
             self.dwell_days,
             self.settings,
             self.cache_dir,
         )
-        self.calibrated_at = float(self.engine.count[0])
+        self.calibrated_at, self.calibrated_on = float(self.engine.window.count[0]), t
+        self.circumstances = now
         self.calibrations += 1
         self.engine.scores = self.calibration.scores
         self.engine.dwell_days = self.dwell_days
@@ -183,21 +203,29 @@ class Stream:
         )
 
 
+def _circumstances(
+    looks: Sequence[Evidence], classes: Sequence[ErrorClass], quiet: FloatArray, dwell_days: float
+) -> list[float]:
+    """Return what a calibration hangs on, in the order of `MOVED`; every value above zero."""
+    span = max(looks[-1].day - looks[0].day, 30.0)
+    return [
+        len(looks) / span,
+        dwell_days,
+        max(float(quiet @ N), 0.5),
+        float(np.searchsorted(np.cumsum(quiet), 0.95)) + 2.0,
+        float(np.mean([kind.sd for kind in classes])) + 1.0,
+    ]
+
+
 def _bounded(reading: Reading) -> bool:
     """Tell whether a look states a bound only."""
-    return bool(reading.upper_limit[0]) or float(reading.edge[0]) >= reading_max()
-
-
-def reading_max() -> float:
-    """Return the largest number a look can state."""
-    return float(family().pmf.shape[1] - 1)
+    return bool(reading.upper_limit[0]) or float(reading.edge[0]) >= COUNT_MAX
 
 
 def _mean_range(step: Step) -> tuple[float, float]:
     """Return the central 90 % of the baseline's mean, railcars."""
-    first = PAD + int(step.shift[0])
-    means = family().mean.reshape(LATTICE, KINDS)[first : first + LEVELS].reshape(-1)
+    means = family().mean[:SPAN]
     order = np.argsort(means, kind="stable")
-    cdf = np.cumsum(step.weights[0][order])
+    cdf = np.cumsum(step.weights[0][order].astype(np.float64))
     low, high = np.searchsorted(cdf, (0.05, 0.95))
     return float(means[order[low]]), float(means[order[min(int(high), len(order) - 1)]])
