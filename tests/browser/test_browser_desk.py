@@ -228,7 +228,7 @@ def test_the_evidence_is_driven_by_keys(desk: Desk) -> None:
     assert float(page.locator("#clip-b rect").get_attribute("x") or 0) < float(before or 0)
     page.keyboard.press("d")
     expect(page.locator("#detections")).not_to_be_checked()
-    expect(page.locator(".tracks")).to_be_hidden()
+    expect(page.locator(".tracks").first).to_be_hidden()
     page.keyboard.press("d")
     svg = page.locator("#stage svg")
     whole = svg.get_attribute("viewBox")

@@ -34,6 +34,12 @@ class Frame:
         """Return the value of an SVG ``viewBox``."""
         return f"0 0 {self.width:.2f} {self.height:.2f}"
 
+    @property
+    def shape(self) -> str:
+        """Return the class that gives the image this frame's shape: no bands of nothing beside a long yard."""
+        ratio = self.width / self.height
+        return "long" if ratio > 2.6 else "wide" if ratio > 1.7 else "square"
+
     def points(self, shape: LineString | Polygon) -> str:
         """Return the vertices of a line or of a polygon's outline as SVG ``points``, to the centimetre."""
         coords = shape.exterior.coords if isinstance(shape, Polygon) else shape.coords

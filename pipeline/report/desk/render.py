@@ -64,6 +64,16 @@ def counted(observation: Observation) -> str:
     return f"{number(count.railcars)} railcars ({number(count.low)}–{number(count.high)})"
 
 
+def tally(observation: Observation) -> str:
+    """Return what a look saw, as short as a list of choices needs it."""
+    if observation.count is None:
+        return "no count"
+    count = observation.count
+    if count.low <= 0 and count.railcars < count.detection_limit:
+        return f"≤ {number(count.high)}"
+    return f"{number(count.railcars)} ({number(count.low)}–{number(count.high)})"
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Return the template environment: every variable escaped, an unknown one an error."""
@@ -74,7 +84,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(shown=shown, short=short, day=day, minute=minute, number=number, counted=counted)
+    env.filters.update(shown=shown, short=short, day=day, minute=minute, number=number, counted=counted, tally=tally)
     env.globals.update(flags=FLAGS, note_max=NOTE_MAX, undo_id=uuid.uuid4)
     return env
 

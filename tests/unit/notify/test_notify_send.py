@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import email
 import json
+import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +29,7 @@ from pipeline.errors import ConfigError
 from pipeline.model import Site, Surge, SurgeStatus, Tier
 from pipeline.report.notify import MemoryLedger, messages_for, notify
 from pipeline.report.notify.channels import as_mail, check
+from pipeline.store import Store
 
 SITE = Site("tumangang", "Tumangang", "EPSG:32652", box(0, 0, 1, 1), ())
 LOGIN = {"smtp_user_env": "U", "smtp_password_env": "P"}
@@ -46,17 +49,25 @@ class Hook:
     accepted: list[Any] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     url: str = ""
+    taken: threading.Event = field(default_factory=threading.Event)  # a message was read
+    hold: threading.Event = field(default_factory=threading.Event)  # while not set, no answer is given
 
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     state = Hook()
+    state.hold.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             state.bodies.append(body)
             state.keys.append(self.headers["idempotency-key"])
+            state.taken.set()
+            if not state.hold.is_set():
+                state.hold.wait(60)
+                self.close_connection = True
+                return
             status = state.statuses.pop(0) if state.statuses else 200
             if status == 0:
                 self.connection.close()
@@ -205,6 +216,38 @@ def test_a_kill_between_sending_and_recording_is_stated_and_not_sent_again(hook:
     assert len(hook.accepted) == 1
     assert not out.sent
     assert len(out.uncertain) == 1
+    assert "May have been sent" in out.lines()[0]
+
+
+_CHILD = """
+import sys
+from pipeline.config.schema import NotifySettings
+from pipeline.report.notify import notify
+from pipeline.store import Store
+from test_notify_send import SITE, SURGE
+
+with Store.open(sys.argv[1]) as store:
+    notify(SITE, [SURGE], NotifySettings(webhook_url_env="HOOK"), store.notifications)
+"""
+
+
+def test_a_killed_process_leaves_the_record_that_its_message_may_have_arrived(hook: Hook, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'store.db'}"
+    hook.hold.clear()  # the server takes the message and does not answer yet
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, address],
+        env={**os.environ, "HOOK": hook.url, "PYTHONPATH": f"{Path(__file__).parents[3]}:{Path(__file__).parent}"},
+    )
+    try:
+        assert hook.taken.wait(60)
+    finally:
+        child.kill()
+        child.wait()
+        hook.hold.set()
+    with Store.open(address) as store:
+        assert [state for state, _ in store.notifications.states().values()] == ["sending"]
+        out = notify(SITE, [SURGE], hook_settings(), store.notifications, environ={"HOOK": hook.url})
+    assert len(hook.bodies) == 1
     assert "May have been sent" in out.lines()[0]
 
 
