@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 SDS = (0.0, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0)  # classes of a look's error at ten railcars
+FEW = 96  # estimates below it have tables of their own: larger ones are rare
 LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
 
 
@@ -84,22 +86,20 @@ def look_vectors(estimate: FloatArray, kind: ErrorClass) -> FloatArray:
     return np.asarray(out / out.max(axis=1, keepdims=True))
 
 
-class Tables:
-    """Readings of every whole-number estimate for each error class, built once a class."""
+def estimate_reading(estimate: IntArray, kind: ErrorClass, day: float) -> Reading:
+    """Return the reading of whole-number estimates (S,) seen with an error class on a day."""
+    few = int(estimate.max(initial=0)) < FEW
+    table = _readings(kind, FEW if few else COUNT_MAX + 1)
+    return Reading(
+        day, table.table, estimate, table.like[estimate], table.tail[estimate], table.best[estimate],
+        table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._built: dict[ErrorClass, Reading] = {}
 
-    def reading(self, estimate: IntArray, kind: ErrorClass, day: float) -> Reading:
-        """Return the reading of estimates (S,) on a day."""
-        if kind not in self._built:
-            every = np.arange(COUNT_MAX + 1, dtype=np.float64)
-            self._built[kind] = reading_of(look_vectors(every, kind), 0.0)
-        table = self._built[kind]
-        return Reading(
-            day, table.table, estimate, table.like[estimate], table.tail[estimate], table.best[estimate],
-            table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
-        )  # fmt: skip
+@lru_cache(maxsize=64)
+def _readings(kind: ErrorClass, size: int) -> Reading:
+    """Return the readings of the estimates 0…size - 1."""
+    return reading_of(look_vectors(np.arange(size, dtype=np.float64), kind), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,6 @@ def quiet_looks(
     rng: np.random.Generator,
 ) -> Iterator[Reading]:
     """Yield the readings of quiet yards on the given days: a state stays for `dwell_days`, then is drawn anew."""
-    tables = Tables()
     truth = nodes.draw(rng, float(days[0]))
     before = float(days[0])
     for day, kind in zip(days, classes, strict=True):
@@ -150,5 +149,5 @@ def quiet_looks(
         truth = np.where(stays, truth, nodes.draw(rng, float(day)))
         noise = rng.standard_normal(len(truth)) * kind.sd_at(truth)
         estimate = np.clip(np.rint(truth + noise), 0, COUNT_MAX).astype(np.int64)
-        yield tables.reading(estimate, kind, float(day))
+        yield estimate_reading(estimate, kind, float(day))
         before = float(day)

@@ -105,10 +105,11 @@ class Window:
         days = np.array(self.days[inside])
         scale = (self.weight[inside] / self.fade(days)[:, None]).astype(np.float32)
         shifts = season_shifts(days)
+        groups = self._groups()
         for row in rows:
             told = self.weight[inside, row] > 0
             self.count[row] = float(told.sum())
-            block = self._block(int(row))
+            block = self._block(int(row), groups)
             if self.season[row]:
                 first = (PAD + shifts[:, self.season[row]]) * KINDS
                 block = np.take_along_axis(block, first[:, None] + np.arange(BASE)[None, :], axis=1)
@@ -138,11 +139,21 @@ class Window:
             table = self.tables[at] = table()
         return table
 
-    def _block(self, row: int) -> Float32Array:
+    def _groups(self) -> list[tuple[Float32Array, IntArray]]:
+        """Return each table of the baseline's looks with the places, from the first one on, where it is used."""
+        places: dict[int, list[int]] = {}
+        tables = [self._table(at) for at in range(self.expired, self.entered)]
+        for place, table in enumerate(tables):
+            places.setdefault(id(table), []).append(place)
+        return [(tables[at[0]], np.array(at)) for at in places.values()]
+
+    def _block(self, row: int, groups: list[tuple[Float32Array, IntArray]]) -> Float32Array:
         """Return (looks, NODES), what the looks of the baseline say of one series."""
-        if self.expired == self.entered:
-            return np.zeros((0, NODES), dtype=np.float32)
-        return np.stack([self._table(at)[self.row[at, row]] for at in range(self.expired, self.entered)])
+        out = np.empty((self.entered - self.expired, NODES), dtype=np.float32)
+        own = self.row[self.expired : self.entered, row]
+        for table, places in groups:
+            out[places] = table[own[places]]
+        return out
 
     # -- the season -------------------------------------------------------------------------------------------
 
@@ -152,9 +163,9 @@ class Window:
         days = np.array(self.days[window])
         if len(days) < SEASON_LOOKS or days[-1] - days[0] < SEASON_DAYS:
             return
-        moved = []
+        moved, groups = [], self._groups()
         for row in np.flatnonzero(free & (self._hint(days, window) | (self.season > 0))):
-            chosen = self._season(int(row), days, window)
+            chosen = self._season(int(row), days, window, groups)
             if chosen != self.season[row]:
                 self.season[row] = chosen
                 moved.append(row)
@@ -173,11 +184,11 @@ class Window:
         share = (fitted**2).sum(axis=0) / np.maximum((y**2).sum(axis=0), 1e-9)
         return np.asarray(n * share > SEASON_HINT)
 
-    def _season(self, row: int, days: FloatArray, window: slice) -> int:
+    def _season(self, row: int, days: FloatArray, window: slice, groups: list[tuple[Float32Array, IntArray]]) -> int:
         # The share of empty days is that of the best node so far; level and dispersion are free in each season.
         zero = int((family().prior + self.total[row]).argmax()) % len(ZEROS)
         kinds = np.arange(len(DISPERSIONS)) * len(ZEROS) + zero
-        block = self._block(row).reshape(len(days), LATTICE, KINDS)[:, :, kinds]
+        block = self._block(row, groups).reshape(len(days), LATTICE, KINDS)[:, :, kinds]
         steps = np.arange(-PAD, PAD + 1)
         lifted = np.stack([block[:, PAD + step : PAD + step + LEVELS] for step in steps])
         shifts, weight = season_shifts(days), self.weight[window, row]

@@ -50,10 +50,11 @@ def main() -> None:
     parser.add_argument("--years", type=float, default=20.0)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=1, help="of the checked yards; the calibration has its own")
+    parser.add_argument("--calibration-years", type=int, default=AlarmSettings().calibration_years)
     args = parser.parse_args()
-    settings = AlarmSettings()
+    settings = AlarmSettings(calibration_years=args.calibration_years)
     print(f"Python {platform.python_version()}, numpy {np.__version__}; check seed {args.seed}, calibration seed")
-    print(f"{settings.calibration_seed}; {args.yards} yards of {args.years:g} counted years; budgets a year: watch")
+    print(f"{settings.calibration_seed}, {settings.calibration_years} years each; {args.yards} yards of {args.years:g} counted years; budgets a year: watch")
     print(f"{settings.watch_per_year}, alert {settings.budget_per_year}, high {settings.high_per_year}", flush=True)
     for name, yard in VARIANTS.items():
         if args.only and args.only != name:
