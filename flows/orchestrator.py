@@ -22,7 +22,7 @@ def prepare(home: Path, *, debug: bool = False) -> None:
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",  # its shutdown is noisy
         "PREFECT_LOGGING_LEVEL": "INFO" if debug else "CRITICAL",  # our own sentences are enough
-        # The ephemeral server's SQLAlchemy says that it was cancelled when it is ended; nobody can do anything about it.
+        # The ephemeral server's SQLAlchemy says that it was cancelled when it is ended; nobody can help that.
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING" if debug else "CRITICAL",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_FLOWS_ENABLE_RESOURCE_METRICS": "false",
