@@ -12,6 +12,7 @@ FloatArray = NDArray[np.float64]
 
 STAND_OUT = 2.0  # whitened energy over its expectation, in its own spread, below which a pixel is at rest
 MIN_PIXELS = 3
+CAR_FOOT_M2 = 130.0  # a filled pixel of 10 m bears about three quarters of a car: its length over the pixel's side
 
 
 def apron_activity(
@@ -19,7 +20,7 @@ def apron_activity(
     design: FloatArray,
     ridge: FloatArray,
     direction: FloatArray,
-    pixels_per_car: float,
+    gsd_m: float,
     typical: float,
 ) -> float | None:
     """Return how busy the apron is against its own past, railcar equivalents; None when it cannot be seen.
@@ -32,8 +33,8 @@ def apron_activity(
         As for the yard's baseline.
     direction : array of shape (B,)
         Of the mean car.
-    pixels_per_car : float
-        Filled pixels that one railcar makes on the tracks.
+    gsd_m : float
+        Pixel size, metres.
     typical : float
         Amplitude of a pixel that a train fills, noise units of the yard.
     """
@@ -47,4 +48,4 @@ def apron_activity(
     energy = np.einsum("bn,bn->n", last[:, seen], np.linalg.solve(covariance, last[:, seen])) / model.inflation[seen]
     power = np.maximum(energy - bands - STAND_OUT * np.sqrt(2.0 * bands), 0.0)
     filled = power / (power + (0.5 * typical) ** 2)
-    return float(filled.sum() / seen.mean() / max(pixels_per_car, 1e-6))
+    return float(filled.sum() / seen.mean() * gsd_m**2 / CAR_FOOT_M2)

@@ -26,7 +26,9 @@ class PixelModel:
     weight: FloatArray  # (L, N) how much each look counted; low where cars stood
 
 
-def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direction: FloatArray) -> PixelModel:
+def fit_pixels(
+    values: FloatArray, design: FloatArray, ridge: FloatArray, direction: FloatArray, say: FloatArray | None = None
+) -> PixelModel:
     """Fit the baseline of each pixel from the history, asymmetrically.
 
     Parameters
@@ -40,6 +42,8 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
     direction : array of shape (B,)
         Weights of bands that make a railcar positive; cars darken, so residuals that are positive in this
         direction are heeded less: a pixel that often bears cars keeps the baseline of its empty days.
+    say : array of shape (L,), optional
+        How much each look may shape the fit; None: all alike.
     """
     looks, bands, pixels = values.shape
     seen: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
@@ -47,6 +51,8 @@ def fit_pixels(values: FloatArray, design: FloatArray, ridge: FloatArray, direct
     size = design.shape[1]
     outer = (design[:, :, None] * design[:, None, :]).reshape(looks, -1)
     weight: FloatArray = seen.astype(np.float64)
+    if say is not None:
+        weight *= say[:, None]
     weight[-1] = 0.0
     shown = weight.copy()
     penalty = np.diag(ridge)

@@ -17,7 +17,7 @@ from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Site
 
 METHOD = "occupancy"
-METHOD_VERSION = "1.0"
+METHOD_VERSION = "2.0"
 SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
 APRON_ACTIVE = 10.0  # railcar equivalents on the apron from which the count carries a reservation
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting.occupancy.bench import Series
 from pipeline.counting.occupancy.gates import (
     FIGURES,
     HISTORY_SIGMA,
@@ -18,11 +19,13 @@ from pipeline.counting.occupancy.gates import (
 )
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.history import day_of_year
-from pipeline.counting.occupancy.measure import Estimate, Series, measure
+from pipeline.counting.occupancy.measure import Estimate, measure
 from pipeline.counting.occupancy.normalise import normalise
 from pipeline.counting.occupancy.register import Registered, reference_for, register
 from pipeline.counting.occupancy.target import usable_bands
 from pipeline.model import KnownCount, Look, Site
+
+CONTROLS_MIN, CONTROLS_MAX = 120, 500  # ground beside the yard that tells the noise of a look
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,14 @@ def estimate(
     gain, offset = norm.gain[..., None], norm.offset[..., None]
     values = np.stack([one.yard for one in stack]).astype(np.float64) * gain + offset
     apron = np.stack([one.apron for one in stack]).astype(np.float64) * gain + offset
+    near = np.flatnonzero(yard.ring if yard.ring.sum() >= CONTROLS_MIN else np.ones_like(yard.ring))
+    near = near[:: max(near.size // CONTROLS_MAX, 1)]
+    control = off[:, :, near] * gain + offset
     values[:-1][weights[:-1] == 0] = np.nan
     apron[:-1][weights[:-1] == 0] = np.nan
+    control[:-1][weights[:-1] == 0] = np.nan
     told = {place: known[index] for place, index in enumerate(keep) if index in known and weights[place] > 0}
-    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron)
+    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron, control)
     return measure(series, mine.shift_px, measures)
 
 

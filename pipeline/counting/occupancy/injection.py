@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
 
 from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting.occupancy.bench import sun_of
 from pipeline.counting.occupancy.count import count
-from pipeline.counting.occupancy.measure import sun_of
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
 from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, SHADE, cover

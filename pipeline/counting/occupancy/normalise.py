@@ -12,6 +12,7 @@ FloatArray = NDArray[np.float64]
 STABLE_SHARE = 0.5  # of the controls: those that change least carry the normalisation
 FACTORS = 3  # temporal patterns of the controls (moisture, leaf, sun) that may explain the yard
 ROUNDS = 3
+MIN_CONTROLS = 30  # fewer clear stable controls: the look keeps its own radiometry
 MAD_SIGMA = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
@@ -62,14 +63,9 @@ def normalise(off: FloatArray, ring: NDArray[np.bool_], days: FloatArray, weight
         relative = (spread / (np.abs(model[:-1]).mean(axis=0) + 0.02)).mean(axis=0)
         stable = relative <= np.quantile(relative, STABLE_SHARE)
         limit = np.maximum(2.0 * spread, 4e-3)
-        for number in range(looks):
-            for band in range(bands):
-                use = stable & seen[number, band]
-                if use.sum() < 30:
-                    continue
-                # The model is the less noisy of the two: fitted the other way, noise would flatten the slope.
-                a, b = _line(model[number, band, use], values[number, band, use], limit[band, use])
-                gain[number, band], offset[number, band] = 1.0 / a, -b / a
+        # The model is the less noisy of the two: fitted the other way, noise would flatten the slope.
+        a, b = _lines(model[..., stable], values[..., stable], limit[:, stable], seen[..., stable])
+        gain, offset = 1.0 / a, -b / a
         # The series keeps its own scale: typical gains stay 1, typical offsets 0.
         past = weights > 0
         middle = np.median(gain[past], axis=0)
@@ -100,23 +96,31 @@ def _season_model(flat: FloatArray, weight: FloatArray, terms: FloatArray) -> Fl
     return np.asarray(np.einsum("lp,mpb->lbm", terms, coefficients, optimize=True))
 
 
-def _line(x: FloatArray, y: FloatArray, limit: FloatArray) -> tuple[float, float]:
-    """Return slope and intercept of y over x, biweight residuals, slope drawn towards 1."""
-    weight = np.ones_like(x)
-    slope, cut = 1.0, float(np.median(y - x))
+def _lines(x: FloatArray, y: FloatArray, limit: FloatArray, seen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Return slopes and intercepts (L, B) of y over x (L, B, S), biweight residuals, slopes drawn towards 1."""
+    enough = seen.sum(axis=2) >= MIN_CONTROLS
+    least = 1.0 / limit**2
+    slope = np.ones(x.shape[:2])
+    cut = masked_median(y - x, seen)
     for _ in range(4):
-        r = (y - slope * x - cut) / limit
-        weight = np.where(np.abs(r) < 2.5, (1 - (r / 2.5) ** 2) ** 2, 0.0) / limit**2
-        total = weight.sum()
-        if total <= 0:
-            break
-        mx, my = (weight * x).sum() / total, (weight * y).sum() / total
-        var = (weight * (x - mx) ** 2).sum()
+        r = (y - slope[..., None] * x - cut[..., None]) / (2.5 * limit)
+        weight = np.square(np.maximum(1.0 - r * r, 0.0)) * least * seen
+        total = np.maximum(weight.sum(axis=2), 1e-12)
+        mx, my = (weight * x).sum(axis=2) / total, (weight * y).sum(axis=2) / total
+        var = (weight * x * x).sum(axis=2) - total * mx**2
         prior = 0.05 * total * 0.05**2  # as if the scene held a little contrast of 0.05 with slope 1
-        slope = ((weight * (x - mx) * (y - my)).sum() + prior) / (var + prior)
-        slope = float(np.clip(slope, 0.5, 2.0))
-        cut = float(my - slope * mx)
-    return slope, cut
+        slope = ((weight * x * y).sum(axis=2) - total * mx * my + prior) / (var + prior)
+        slope = np.clip(slope, 0.5, 2.0)
+        cut = my - slope * mx
+    return np.where(enough, slope, 1.0), np.where(enough, cut, 0.0)
+
+
+def masked_median(values: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
+    """Return the lower median over the last axis of what is seen, 0 where nothing is."""
+    ordered = np.sort(np.where(seen, values, np.inf), axis=-1)
+    place = np.maximum(seen.sum(axis=-1) - 1, 0) // 2
+    out = np.take_along_axis(ordered, place[..., None], axis=-1)[..., 0]
+    return np.asarray(np.where(np.isfinite(out), out, 0.0))
 
 
 def _factors(scaled: FloatArray, weights: FloatArray) -> FloatArray:

@@ -29,37 +29,32 @@ class Rendered:
     """Cars of known number as shares of the yard's pixels."""
 
     railcars: int
+    roof: FloatArray  # (N,) share of each pixel under car bodies
     lost: FloatArray  # (6, N) share of the ground's light that roof and shadow take, order of kinds.BANDS
     paint: FloatArray  # (6, N) reflectance that the roofs add
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """How the sums of a filter image answer to n cars under one sun."""
+    """How the sum over a yard answers to n cars under one sun."""
 
     level: FloatArray  # (G,) railcars, starting with 0
-    mean: FloatArray  # (G, F) mean rise of each sum, not decreasing
-    zero: FloatArray  # (F,) sums of the emptiest history looks
-    share: FloatArray  # (F,) say of each sum in the number; adds up to 1
+    mean: FloatArray  # (G,) mean rise of the sum, increasing
+    zero: float  # sum of an empty yard
     per_car: float  # variance of the number for one more car, cars² (colours and kinds differ)
     relative: float  # relative standard deviation that does not average out (how rakes lie)
 
     def railcars(self, sums: FloatArray) -> FloatArray:
-        """Return the numbers of cars (Q,) that give sums (Q, F) on average; below zero the first slope goes on."""
-        rise = np.asarray(sums, dtype=np.float64) - self.zero
-        return np.asarray(_invert(self.level, self.mean, rise) @ self.share)
+        """Return the numbers of cars (Q,) that give sums (Q,) on average; below zero the first slope goes on."""
+        return _invert(self.level, self.mean, np.asarray(sums, dtype=np.float64) - self.zero)
 
 
-def _invert(level: FloatArray, mean: FloatArray, rise: FloatArray) -> FloatArray:
-    """Return the numbers of cars (Q, F) that each sum alone would give."""
-    out = np.empty_like(rise)
-    for number in range(rise.shape[1]):
-        curve, value = mean[:, number], rise[:, number]
-        first = level[1] / curve[1]
-        last = (level[-1] - level[-2]) / (curve[-1] - curve[-2])
-        inside = np.where(value < 0, value * first, np.interp(value, curve, level))
-        out[:, number] = np.where(value > curve[-1], level[-1] + (value - curve[-1]) * last, inside)
-    return out
+def _invert(level: FloatArray, curve: FloatArray, rise: FloatArray) -> FloatArray:
+    """Return the numbers of cars (Q,) that a rise (Q,) means."""
+    first = level[1] / curve[1]
+    last = (level[-1] - level[-2]) / (curve[-1] - curve[-2])
+    inside = np.where(rise < 0, rise * first, np.interp(rise, curve, level))
+    return np.asarray(np.where(rise > curve[-1], level[-1] + (rise - curve[-1]) * last, inside))
 
 
 _rendered: OrderedDict[tuple[str, int, int], tuple[Rendered, ...]] = OrderedDict()
@@ -133,7 +128,7 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
             roof, shade = (part.reshape(-1)[yard.index].astype(np.float64) for part in (drawn.roof, drawn.shade))
             lost = roof[None] + shade[None] * (1 - np.array(SHADE))[:, None]
             paint = drawn.paint.reshape(6, -1)[:, yard.index].astype(np.float64)
-            made.append(Rendered(len(cars), lost, paint))
+            made.append(Rendered(len(cars), roof, lost, paint))
         _rendered[key] = tuple(made)
         while len(_rendered) > 60:
             _rendered.popitem(last=False)
@@ -148,30 +143,25 @@ def changes_of(cars: Sequence[Rendered], ground: FloatArray, bands: tuple[str, .
     return np.array([one.paint[number] - one.lost[number] * ground for one in cars])
 
 
-def fit_response(railcars: FloatArray, rise: FloatArray, zero: FloatArray) -> Response:
+def fit_response(railcars: FloatArray, rise: FloatArray, zero: float) -> Response:
     """Return the mean answer and its spread from injections.
 
     Parameters
     ----------
     railcars : array of shape (Q,)
         Injected numbers.
-    rise : array of shape (Q, F)
-        What the sums rose by.
-    zero : array of shape (F,)
-        The sums without injection.
+    rise : array of shape (Q,)
+        What the sum rose by.
+    zero : float
+        The sum without injection.
     """
     levels = np.unique(railcars)
-    mean = np.array([rise[railcars == level].mean(axis=0) for level in levels])
-    step = np.diff(np.r_[0.0, levels])[:, None] * 0.02 * mean[0] / levels[0]
-    rises = np.maximum(np.diff(mean, axis=0, prepend=np.zeros((1, mean.shape[1]))), np.maximum(step, 1e-6))
-    level, curve = np.r_[0.0, levels], np.vstack([np.zeros(mean.shape[1]), np.cumsum(rises, axis=0)])
-    alone = _invert(level, curve, rise)
-    # Each sum's say is the inverse of its squared relative error; a floor keeps few injections from deciding.
-    error = np.mean((alone / railcars[:, None] - 1.0) ** 2, axis=0) + 0.01
-    share = (1 / error) / (1 / error).sum()
-    ratio = (alone @ share / railcars - 1.0) ** 2
+    mean = np.array([rise[railcars == level].mean() for level in levels])
+    step = 0.05 * np.diff(np.r_[0.0, levels])
+    level, curve = np.r_[0.0, levels], np.r_[0.0, np.cumsum(np.maximum(np.diff(np.r_[0.0, mean]), step))]
+    ratio = (_invert(level, curve, rise) / railcars - 1.0) ** 2
     few, many = railcars <= 20, railcars >= 40
     per_car = float(np.clip((ratio * railcars)[few].mean(), 0.05, 6.0)) if few.any() else 1.0
     rest = ratio[many] - per_car / railcars[many]
     relative = float(np.sqrt(np.clip(rest.mean(), 0.0, 0.09))) if many.any() else 0.1
-    return Response(level, curve, zero, share, per_car, relative)
+    return Response(level, curve, zero, per_car, relative)

@@ -1,4 +1,4 @@
-"""Takes out of filter images what is common to the yard, and sums what stands out along the tracks."""
+"""Takes out of filter images what is common to the yard, and brings what is left to the noise of each image."""
 
 from __future__ import annotations
 
@@ -6,26 +6,52 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.stats import chi2
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-ROUNDS = 7
+ROUNDS = 6
 CAR_SIDE = 1.0  # residuals above so many sigma, on the side of cars, lose their say in the zero
 FREE_SIDE = 2.3
 CORRELATED_PX = 6.0  # neighbouring pixels err alike: so many of them count as one against the prior
-UNIT_RANGE = (0.7, 1.8)  # a look's noise over the history's
-KEEP_EXCESS = 2.2  # smoothed energy over its expectation, in units of its spread, from which a pixel is occupied
-SOFT = 0.5
+PRIOR_PX = 60.0  # pixels' worth of belief that an image's noise is that of the history
+QUIET = 0.3  # cars fill less than half of a yard: this quantile of the energies is that of empty pixels
+OUTSIDE_MIN = 0.25  # variance of the ground off the yard, least
 
 
 @dataclass(frozen=True, eq=False)
-class ModeFit:
-    """Q images of C channels without their spatial modes; channel 0 is the mean car's, the others whitened."""
+class Images:
+    """Q images of C channels in the history's noise units, and what of them can be seen."""
 
-    filled: FloatArray  # (Q, N) how far each pixel looks like a train's, 0..1
-    sums: FloatArray  # (Q, 2) over the yard: filled pixels, amplitude over the typical train's
+    values: FloatArray  # (Q, C, N)
+    seen: BoolArray  # (Q, N)
+    outside: FloatArray  # (Q, C, C) covariance of the ground off the yard, that of ordinary looks being 1
+
+    def pick(self, places: NDArray[np.intp]) -> Images:
+        """Return some of the images."""
+        return Images(self.values[places], self.seen[places], self.outside[places])
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """What images of one yard are measured with."""
+
+    terms: FloatArray  # (C, N, K) regressors of the spatial modes, noise units
+    prior: FloatArray  # (C, K) standard deviation of each mode; large where nothing is known
+    mean_car: FloatArray  # (C,) mean change of a pixel that cars fill
+    changes: FloatArray  # (C, S) changes of single pixels that cars fill
+    one_sided: float  # share of the cars' energy that lies in their mean, 0..1
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened:
+    """Q images without their spatial modes, each in its own noise units."""
+
+    signed: FloatArray  # (Q, N) matched filter for the mean car
+    free: FloatArray  # (Q, C, N) all channels, white
+    typical: FloatArray  # (Q,) root of the energy of a pixel that cars fill
+    typical_signed: FloatArray  # (Q,) the matched filter's answer there
     beta: FloatArray  # (Q, C, K) modes
     unit: FloatArray  # (Q,) noise of the image over that of the history
 
@@ -48,78 +74,85 @@ def spatial_terms(axes: FloatArray, columns: FloatArray) -> FloatArray:
     return np.concatenate([np.broadcast_to(smooth, (channels, *smooth.shape)), scaled.transpose(0, 2, 1)], axis=2)
 
 
-def remove_modes(
-    images: FloatArray,
-    seen: BoolArray,
-    terms: FloatArray,
-    smooth: csr_matrix,
-    sigma_px: FloatArray,
-    mean_share: float,
-    typical: FloatArray,
-    prior: FloatArray | None = None,
-) -> ModeFit:
-    """Regress each image robustly on spatial terms and sum what stands out.
+def whiten(images: Images, kit: Filter) -> Whitened:
+    """Regress each image robustly on spatial terms, and whiten what is left by the image's own noise.
 
-    The zero is that of the pixels without cars: pixels that stand out in any channel, and those that stand out on
-    the side of cars sooner, lose their say, so that trains do not raise it. A full yard has no such pixels; there
-    the prior, how large the modes were in the history, keeps the zero where it was.
-
-    Parameters
-    ----------
-    images : array of shape (Q, C, N)
-        Noise units.
-    seen : array of shape (Q, N)
-        True = visible.
-    terms : array of shape (C, N, K)
-    smooth : csr_matrix of shape (N, N)
-    sigma_px : array of shape (C, N)
-        Noise of each pixel; a pixel's say is its inverse square.
-    mean_share : float
-        Share of the cars' energy that lies in their mean, 0..1: how one-sided they are.
-    typical : array of shape (Q,)
-        Amplitude of a pixel with a train on one track under the image's sun, noise units.
-    prior : array of shape (C, K), optional
-        Standard deviation of each mode, noise units; None: wide.
+    The zero is that of the pixels without cars: pixels that stand out, and those that stand out on the side of cars
+    sooner, lose their say, so that trains do not raise it. A full yard has no such pixels; there the prior, how
+    large the modes were in the history, keeps the zero where it was. Noise is estimated anew in every image: rain
+    on ballast makes patches in one spectral direction many times those of a dry day, and leaves the others alone.
+    Trains too raise what the yard shows, and leaves what the ground beside it shows: noise is what both agree on,
+    the parallel sum of both covariances.
     """
-    number, channels, pixels = images.shape
-    size = terms.shape[2]
-    filled = np.where(seen[:, None], images, 0.0) / sigma_px
-    scaled_terms = terms / sigma_px[..., None]
-    outer = np.einsum("cnk,cnj->cnkj", scaled_terms, scaled_terms).reshape(channels, pixels, -1)
-    spread_of_modes = np.full((channels, size), 30.0) if prior is None else prior
-    start = _quantile(filled[:, 0], seen, 0.5 - 0.15 * mean_share) if prior is None else np.zeros(number)
-    z = filled[:, 0] - start[:, None]
-    weight = seen * np.where(z > 3.0, 0.1, 1.0)
-    rest = filled
+    number, channels, pixels = images.values.shape
+    size = kit.terms.shape[2]
+    seen = images.seen
+    filled = np.where(seen[:, None], images.values, 0.0)
+    outer = np.einsum("cnk,cnj->cnkj", kit.terms, kit.terms).reshape(channels, pixels, -1)
+    quiet = float(chi2.ppf(QUIET, channels))
+    car_side = CAR_SIDE + (1 - kit.one_sided) * (FREE_SIDE - CAR_SIDE)
+    weight: FloatArray = seen.astype(np.float64)
     beta = np.zeros((number, channels, size))
-    car_side = CAR_SIDE + (1 - mean_share) * (FREE_SIDE - CAR_SIDE)
-    units = np.ones((number, channels))
+    cov: FloatArray = np.broadcast_to(np.eye(channels), (number, channels, channels)).copy()
+    rest: FloatArray = filled
+    white: FloatArray = rest
+    toward: FloatArray = np.zeros((number, channels))
+    signed: FloatArray = rest[:, 0]
     for _ in range(ROUNDS):
-        rest = np.empty_like(filled)
         for channel in range(channels):
-            penalty = np.diag(CORRELATED_PX / spread_of_modes[channel] ** 2)
-            matrix = (weight @ outer[channel]).reshape(number, size, size) + penalty
-            right = (weight * filled[:, channel]) @ scaled_terms[channel]
+            say = weight / cov[:, channel, channel][:, None]
+            penalty = np.diag(CORRELATED_PX / kit.prior[channel] ** 2)
+            matrix = (say @ outer[channel]).reshape(number, size, size) + penalty
+            right = (say * filled[:, channel]) @ kit.terms[channel]
             beta[:, channel] = np.linalg.solve(matrix, right[..., None])[..., 0]
-            rest[:, channel] = np.where(seen, filled[:, channel] - beta[:, channel] @ scaled_terms[channel].T, 0.0)
-        units = np.clip(np.stack([_spread(rest[:, c], seen) for c in range(channels)], axis=1), *UNIT_RANGE)
-        z = rest / units[..., None]
-        energy = (z[:, 1:] ** 2).sum(axis=1) / max(channels - 1, 1)
-        weight = 1.0 / (1.0 + np.maximum(energy - 1.5, 0.0) ** 2)
-        weight /= 1.0 + (np.maximum(z[:, 0] - car_side, 0.0) / 0.5) ** 2
+        rest = np.where(seen[:, None], filled - np.einsum("qck,cnk->qcn", beta, kit.terms, optimize=True), 0.0)
+        moment = np.einsum("qn,qcn,qdn->qcd", weight, rest, rest, optimize=True)
+        inside = (moment + PRIOR_PX * np.eye(channels)) / (weight.sum(axis=1)[:, None, None] + PRIOR_PX)
+        # Trimming makes the moments too small; the quiet quantile of the energies puts the scale right.
+        energy = (_solve_root(inside, rest) ** 2).sum(axis=1)
+        inside *= np.clip(_quantile(energy, seen, QUIET) / quiet, 0.05, 50.0)[:, None, None]
+        cov = 2.0 * np.linalg.inv(np.linalg.inv(inside) + np.linalg.inv(images.outside))
+        white = _solve_root(cov, rest)
+        energy = (white**2).sum(axis=1)
+        toward = np.asarray(
+            np.linalg.solve(cov, np.broadcast_to(kit.mean_car[:, None], (number, channels, 1)))[..., 0],
+            dtype=np.float64,
+        )
+        strength = np.sqrt(np.maximum(toward @ kit.mean_car, 1e-12))
+        toward /= strength[:, None]
+        signed = np.einsum("qc,qcn->qn", toward, rest)
+        weight = 1.0 / (1.0 + np.maximum(energy / channels - 1.5, 0.0) ** 2)
+        weight /= 1.0 + (np.maximum(signed - car_side, 0.0) / 0.5) ** 2
         weight *= seen
-    free = max(channels - 1, 1)
-    norm = np.asarray(smooth @ seen.T.astype(np.float64)).T
-    wide = np.stack([np.asarray(smooth @ rest[:, c].T).T / np.maximum(norm, 1e-9) for c in range(channels)], axis=1)
-    wide_units = np.stack([_spread(wide[:, c], seen) for c in range(channels)], axis=1)
-    wide_units = np.minimum(wide_units, 0.7 * units)
-    wide_excess = (((wide / wide_units[..., None])[:, 1:] ** 2).sum(axis=1) - free) / np.sqrt(2.0 * free)
-    kept = np.where(seen, 1.0 / (1.0 + np.exp(-(wide_excess - KEEP_EXCESS) / SOFT)), 0.0)
-    power = np.maximum((rest[:, 1:] ** 2).sum(axis=1) - free * units[:, 1:].mean(axis=1)[:, None] ** 2, 0.0)
-    filled_share = power / (power + (0.5 * typical[:, None]) ** 2)
-    amplitude = np.sqrt(power) / typical[:, None]
-    sums = np.stack([(kept * filled_share).sum(axis=1), (kept * amplitude).sum(axis=1)], axis=1)
-    return ModeFit(kept * filled_share, sums, beta, units[:, 1:].mean(axis=1))
+    root = _solve_root(cov, np.broadcast_to(kit.changes, (number, *kit.changes.shape)))
+    typical = np.sqrt(np.median((root**2).sum(axis=1), axis=1))
+    unit = np.exp(0.5 * np.log(np.linalg.eigvalsh(cov)).mean(axis=1))
+    return Whitened(signed, white, np.maximum(typical, 1.0), np.maximum(toward @ kit.mean_car, 0.3), beta, unit)
+
+
+def outside_covariance(values: FloatArray, seen: BoolArray) -> FloatArray:
+    """Return the covariance (L, C, C) of controls (L, C, M) in each look, robustly; the median look's scale is 1."""
+    looks, channels, _ = values.shape
+    out = np.broadcast_to(np.eye(channels), (looks, channels, channels)).copy()
+    told = []
+    for number in range(looks):
+        part = values[number][:, seen[number]]
+        if part.shape[1] < 12 * channels:
+            continue
+        part = part - np.median(part, axis=1, keepdims=True)
+        spread = np.maximum(1.4826 * np.median(np.abs(part), axis=1, keepdims=True), 0.1)
+        part = np.clip(part, -3 * spread, 3 * spread)
+        out[number] = part @ part.T / part.shape[1]
+        told.append(number)
+    if told:
+        out[told] /= np.median([np.trace(out[number]) / channels for number in told])
+    return np.asarray(out + OUTSIDE_MIN * np.eye(channels))
+
+
+def outside_typical(outside: FloatArray, kit: Filter) -> FloatArray:
+    """Return the root of the energy (Q,) that a pixel with cars has over the noise of the ground off the yard."""
+    root = _solve_root(outside, np.broadcast_to(kit.changes, (len(outside), *kit.changes.shape)))
+    return np.asarray(np.sqrt(np.median((root**2).sum(axis=1), axis=1)))
 
 
 def prior_of_modes(beta: FloatArray) -> FloatArray:
@@ -127,16 +160,9 @@ def prior_of_modes(beta: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(1.4826 * np.median(np.abs(beta), axis=0), 0.05))
 
 
-def _spread(values: FloatArray, seen: BoolArray) -> FloatArray:
-    """Return a robust standard deviation (Q,) of visible pixels, from the quieter half of their sizes.
-
-    Cars fill less than half of a yard, so that the 40 % quantile of |value| is that of empty pixels; it is the
-    0.524 sigma point of a Gaussian.
-    """
-    ordered = np.sort(np.where(seen, np.abs(values), np.inf), axis=1)
-    place = np.clip((seen.sum(axis=1) - 1) * 0.4, 0, None).astype(np.intp)
-    middle = np.take_along_axis(ordered, place[:, None], axis=1)[:, 0]
-    return np.where(np.isfinite(middle), middle / 0.524, 1.0) + 1e-9
+def _solve_root(cov: FloatArray, values: FloatArray) -> FloatArray:
+    """Return values (Q, C, N) whitened by covariances (Q, C, C)."""
+    return np.asarray(np.linalg.solve(np.linalg.cholesky(cov), values))
 
 
 def _quantile(values: FloatArray, seen: BoolArray, q: float) -> FloatArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from pipeline.model import CAR_PITCH_M
 from pipeline.simulate.coarse_cars import SHADE, shadow_vector
@@ -18,7 +17,7 @@ CAR_BODY_M, CAR_WIDTH_M = 12.9, 3.06
 CAR_PAINT = np.array(
     [sum(kind.share * np.mean([c[band] for c in kind.colours]) for kind in KINDS.values()) for band in range(6)]
 )  # mean reflectance of a mixed yard's roofs, order of BANDS
-CHANNELS = 3
+CAR_AREA_M2 = CAR_BODY_M * CAR_WIDTH_M
 SHRINK = 0.25  # of the covariance towards its diagonal
 
 
@@ -65,29 +64,6 @@ def band_weights(response: FloatArray, covariance: FloatArray) -> FloatArray:
     """
     toward = np.linalg.solve(covariance, response)
     return np.asarray(toward / np.sqrt(max(float(response @ toward), 1e-12)))
-
-
-def channels(changes: FloatArray, response: FloatArray, covariance: FloatArray) -> tuple[FloatArray, float]:
-    """Return band weights (C, B) of the filter channels, and how one-sided cars are, 0..1.
-
-    Channel 0 is the mean car's matched filter. Roofs are darker or brighter than ballast, so that under a high sun
-    the mean car is nearly invisible although every single one is not: the others are the directions in which cars
-    have most energy over noise (generalised eigenvectors), and noise has unit variance in each.
-
-    Parameters
-    ----------
-    changes : array of shape (B, S)
-        Reflectance changes that simulated cars make at pixels they fill.
-    response : array of shape (B,)
-        Of the mean car.
-    covariance : array of shape (B, B)
-    """
-    energy = changes @ changes.T / max(changes.shape[1], 1)
-    _, vectors = eigh(energy, covariance)
-    first = band_weights(response, covariance)
-    others = vectors[:, ::-1][:, : min(CHANNELS, len(covariance))].T
-    mean = float(first @ changes.mean(axis=1)) ** 2
-    return np.vstack([first, others]), float(np.clip(mean / max(float(first @ energy @ first), 1e-12), 0.0, 1.0))
 
 
 def residual_covariance(residual: FloatArray, weight: FloatArray) -> FloatArray:

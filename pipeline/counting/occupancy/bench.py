@@ -1,0 +1,337 @@
+"""The measuring bench of a look: filter images of its series, the filter, and how the yard answers to railcars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from pipeline.counting.occupancy.baseline import (
+    RIDGE_FACTOR,
+    RIDGE_HALF,
+    RIDGE_MEAN,
+    RIDGE_ORBIT,
+    RIDGE_SEASON,
+    PixelModel,
+    fit_pixels,
+)
+from pipeline.counting.occupancy.density import Density, Features, fit_density, pixel_features
+from pipeline.counting.occupancy.geometry import Yard
+from pipeline.counting.occupancy.normalise import FACTORS, Normalised
+from pipeline.counting.occupancy.register import Reference
+from pipeline.counting.occupancy.response import Rendered, Response, changes_of, fit_response, rendered_cars
+from pipeline.counting.occupancy.spatial import (
+    Filter,
+    Images,
+    outside_covariance,
+    outside_typical,
+    prior_of_modes,
+    spatial_terms,
+    whiten,
+)
+from pipeline.counting.occupancy.target import CAR_AREA_M2, band_weights, car_response, residual_covariance
+from pipeline.model import KnownCount, Look, Site
+from pipeline.simulate.sun import sun_position
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+HOSTS = 8  # history looks into which simulated cars are stood
+ALIKE = 0.15  # logarithm of the ratio of sensitivities below which hosts are equally good
+HOST_SHARE = 0.6  # of the history, from the emptiest on, that may bear simulated cars
+FILLED = 0.25  # share of light lost from which a pixel of a simulated car counts as filled
+OCCUPIED = 0.3  # pixels of a host that look filled more surely than this tell nothing about simulated cars
+TRAIN = 0.5  # share of a train's amplitude from which a filled pixel of a bare host is believed to bear a car
+SPARSE_CARS = 20.0  # a sample of n cars has the say of 1 / (n + SPARSE_CARS): few cars are the rule
+CHANGES_MAX = 240
+LADEN_CARS, LADEN_REST = 5.0, 16  # known looks with so many cars shape no baseline that has so many others
+SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A look with its comparable history, L looks in all, the last to be counted."""
+
+    look: Look
+    looks: tuple[Look, ...]  # L - 1
+    site: Site
+    yard: Yard
+    bands: tuple[str, ...]
+    values: FloatArray  # (L, B, N) normalised reflectance of the yard, NaN where hidden or not used
+    norm: Normalised
+    reference: Reference
+    known: Mapping[int, KnownCount]  # by index into `looks`
+    apron: FloatArray  # (L, B, A) normalised reflectance of the apron, NaN where hidden
+    control: FloatArray  # (L, B, M) normalised reflectance of ground near the yard, NaN where hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Filter images of a series with everything that is needed to read them."""
+
+    images: Images  # L looks
+    ground: FloatArray  # (B, N) empty ground of the day
+    weights: FloatArray  # (B, B) turns reflectance into channels
+    sigma: FloatArray  # (B, N) noise of each pixel in each channel
+    mean_car: FloatArray  # (B,) direction of the mean car in reflectance, for the apron
+    prior: FloatArray  # (B, K)
+    terms: FloatArray  # (B, N, K)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What railcars stood into a series' own past teach about reading its looks."""
+
+    density: Density
+    hosts: NDArray[np.intp]  # history looks that bore them
+    free: BoolArray  # (H, N) pixels of the hosts where nothing else stands
+    unit: FloatArray  # (L - 1,) noise of the history looks; NaN where they are partly hidden
+    ordinary: float  # variance of smoothed images of the history, noise units
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Numbers read from Q images under one sun."""
+
+    x: FloatArray  # (Q,) railcars before scale and zero
+    density: FloatArray  # (Q, N) railcars of each pixel, not calibrated
+    unit: FloatArray  # (Q,) noise of the image over that of the history
+    typical: FloatArray  # (Q,)
+
+
+def sun_of(look: Look, site: Site) -> tuple[float, float]:
+    """Return the sun's elevation and azimuth, from the catalogue or else from the almanac, degrees."""
+    scene = look.scene
+    if scene.sun_elevation_deg is not None and scene.sun_azimuth_deg is not None:
+        return scene.sun_elevation_deg, scene.sun_azimuth_deg
+    middle = site.area.centroid
+    lon, lat = _to_lonlat(site.crs).transform(middle.x, middle.y)
+    return sun_position(scene.observed_at, lon, lat)
+
+
+@lru_cache(maxsize=8)
+def _to_lonlat(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
+def design_of(series: Series) -> tuple[FloatArray, FloatArray]:
+    """Return regressors (L, P) and ridge penalties: season, patterns of the controls, the other orbit's view."""
+    columns, ridge = [series.norm.season], [RIDGE_MEAN, RIDGE_SEASON, RIDGE_SEASON, RIDGE_HALF, RIDGE_HALF]
+    columns.append(series.norm.factors)
+    ridge += [RIDGE_FACTOR] * FACTORS
+    orbits = [one.scene.orbit for one in (*series.looks, series.look)]
+    if len(set(orbits)) > 1:
+        columns.append(np.array([[1.0 if orbit == orbits[-1] else -1.0] for orbit in orbits]))
+        ridge.append(RIDGE_ORBIT)
+    return np.hstack(columns), np.array(ridge)
+
+
+def set_up(series: Series, sun: tuple[float, float]) -> Bench:
+    """Fit the pixel baselines and turn residuals into filter images."""
+    bands, yard = series.bands, series.yard
+    middle = _typical_ground(series.values[:-1])
+    response = car_response(middle, bands, yard.grid.gsd_m, sun, yard.heading_rad).mean(axis=1)
+    design, ridge = design_of(series)
+    direction = band_weights(response, np.eye(len(bands)) * 0.008**2)
+    model = fit_pixels(series.values, design, ridge, direction, _shaping(series))
+    covariance = residual_covariance(model.residual[:-1], model.weight[:-1])
+    weights = np.linalg.inv(np.linalg.cholesky(covariance))
+    values = np.einsum("cb,lbn->lcn", weights, np.nan_to_num(model.residual))
+    seen: BoolArray = np.asarray(np.isfinite(model.residual).all(axis=1))
+    sigma = np.stack([_pixel_noise(values[:-1, c], seen[:-1], model) for c in range(len(weights))])
+    terms = spatial_terms(yard.axes, np.einsum("cb,jbn->cjn", weights, _mode_images(model, series)))
+    terms = terms / sigma[..., None]
+    images = Images(values / sigma, seen, _outside(series, design, ridge, direction, weights))
+    free = np.full((len(weights), terms.shape[2]), 30.0)
+    bench = Bench(images, model.predicted, weights, sigma, direction, free, terms)
+    used = np.flatnonzero(seen[:-1].mean(axis=1) > 0.5)
+    first = whiten(bench.images.pick(used), filter_of(bench, series, sun))
+    return replace(bench, prior=prior_of_modes(first.beta))
+
+
+def _shaping(series: Series) -> FloatArray:
+    """Return the say (L,) of each look in the baseline.
+
+    Looks known to bear cars have none, as long as enough others are left: they then are read like a new look.
+    """
+    say = np.ones(len(series.looks) + 1)
+    laden = [place for place, entry in series.known.items() if entry.railcars >= LADEN_CARS]
+    seen = np.isfinite(series.values[:-1, 0]).any(axis=1)
+    if seen.sum() - len(laden) >= max(LADEN_REST, 0.5 * seen.sum()):
+        say[laden] = 0.0
+    return say
+
+
+def cars_of(series: Series, sun: tuple[float, float]) -> tuple[Rendered, ...]:
+    """Return the simulated cars of the series' yard under a sun."""
+    day = series.look.scene.observed_at.astimezone(UTC).date()
+    return rendered_cars(series.yard, series.site.tracks_on(day), sun)
+
+
+def added(bench: Bench, series: Series, cars: tuple[Rendered, ...]) -> FloatArray:
+    """Return what cars add to filter images, (Q, C, N)."""
+    change = changes_of(cars, bench.ground, series.bands)
+    return np.asarray(np.einsum("cb,qbn->qcn", bench.weights, change) / bench.sigma)
+
+
+def filter_of(bench: Bench, series: Series, sun: tuple[float, float]) -> Filter:
+    """Return the filter for railcars under a sun."""
+    cars = tuple(one for one in cars_of(series, sun) if one.railcars <= 80)
+    images = added(bench, series, cars)
+    single = np.concatenate([i[:, one.lost[-1] > FILLED] for i, one in zip(images, cars, strict=True)], axis=1)
+    if single.shape[1] == 0:
+        single = images.transpose(1, 0, 2).reshape(images.shape[1], -1)
+    single = single[:, :: max(single.shape[1] // CHANGES_MAX, 1)]
+    mean = single.mean(axis=1)
+    size = np.linalg.norm(mean)
+    share = float(((mean / max(size, 1e-9)) @ single).mean() ** 2 / max(float((single**2).sum(axis=0).mean()), 1e-9))
+    return Filter(bench.terms, bench.prior, mean, single, float(np.clip(share, 0.0, 1.0)))
+
+
+def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesson, Response]:
+    """Stand known numbers of railcars into the series' past and learn to read them.
+
+    Parameters
+    ----------
+    bench : Bench
+    series : Series
+    sun : (float, float)
+        Of the look to be counted, whose noise decides which history looks bear the cars.
+    """
+    kit, smooth, seen = filter_of(bench, series, sun), series.yard.smooth, bench.images.seen
+    share = seen[:-1].mean(axis=1)
+    history = np.flatnonzero(share > 0.9 * share.max())
+    past = whiten(bench.images.pick(np.r_[history, len(share)]), kit)
+    shown = pixel_features(past, seen[np.r_[history, len(share)]], smooth)
+    # A full yard looks noisy itself; how noisy the day is, the ground beside the yard tells.
+    quiet = np.log(outside_typical(bench.images.outside[np.r_[history, len(share)]], kit))
+    at = _hosts(shown, quiet - quiet[-1])
+    hosts, bare = history[at], shown.pick(at)
+    unit = np.full(len(share), np.nan)
+    unit[history] = past.unit[:-1]
+    lesson = Lesson(Density(np.zeros(0)), hosts, bare.filled < OCCUPIED, unit, float(np.median(shown.quiet[:-1])))
+    cars = cars_of(series, sun)
+    number, target, stood = _stand(bench, series, lesson, cars)
+    answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
+    host = np.arange(len(number)) % len(hosts)
+    empty_say = seen[hosts] * (1.0 - bare.filled * (bare.amplitude > TRAIN)) / SPARSE_CARS
+    density = fit_density(
+        np.concatenate([answer.values, bare.values]),
+        np.concatenate([target, np.zeros_like(bare.filled)]),
+        np.concatenate([stood.seen * lesson.free[host] / (number + SPARSE_CARS)[:, None], empty_say]),
+    )
+    lesson = replace(lesson, density=density)
+    return lesson, _respond(lesson, number, answer, bare)
+
+
+def respond(bench: Bench, series: Series, lesson: Lesson, sun: tuple[float, float]) -> Response:
+    """Return how the yard answers under another sun, from fewer numbers of cars."""
+    kit, smooth = filter_of(bench, series, sun), series.yard.smooth
+    number, _, stood = _stand(
+        bench, series, lesson, tuple(one for one in cars_of(series, sun) if one.railcars in SPARSE_LEVELS)
+    )
+    answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
+    hosts = bench.images.pick(lesson.hosts)
+    return _respond(lesson, number, answer, pixel_features(whiten(hosts, kit), hosts.seen, smooth, lesson.ordinary))
+
+
+def read(
+    bench: Bench,
+    series: Series,
+    lesson: Lesson,
+    response: Response,
+    sun: tuple[float, float],
+    wanted: NDArray[np.intp],
+) -> Reading:
+    """Read numbers of railcars from looks of the series.
+
+    Parameters
+    ----------
+    bench : Bench
+    series : Series
+    lesson : Lesson
+    response : Response
+        Under `sun`.
+    sun : (float, float)
+        Of the looks to be read.
+    wanted : array of int
+        Indices of looks.
+    """
+    mine = bench.images.pick(wanted)
+    white = whiten(mine, filter_of(bench, series, sun))
+    found = lesson.density.railcars(pixel_features(white, mine.seen, series.yard.smooth, lesson.ordinary).values)
+    share = np.maximum(mine.seen.mean(axis=1), 0.1)
+    return Reading(response.railcars(found.sum(axis=1) / share), found, white.unit, white.typical)
+
+
+def _stand(
+    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...]
+) -> tuple[FloatArray, FloatArray, Images]:
+    """Return numbers (Q,), cars of each pixel (Q, N) and images of hosts with cars stood into them."""
+    number = np.array([one.railcars for one in cars], dtype=np.float64)
+    stood = bench.images.pick(lesson.hosts[np.arange(len(number)) % len(lesson.hosts)])
+    area = CAR_AREA_M2 / series.yard.grid.gsd_m**2
+    target = np.stack([one.roof for one in cars]) / area
+    return number, target, replace(stood, values=stood.values + added(bench, series, cars))
+
+
+def _respond(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> Response:
+    host = np.arange(len(number)) % len(lesson.hosts)
+    before = lesson.density.railcars(bare.values)
+    rise = (lesson.density.railcars(answer.values) - before[host]).sum(axis=1)
+    # The zero is that of pixels where no train stands, so that a yard that is never empty has one too.
+    say = 1.0 - bare.filled * (bare.amplitude > TRAIN)
+    zero = float(np.median((before * say).sum(axis=1) / np.maximum(say.sum(axis=1), 1.0)) * before.shape[1])
+    return fit_response(number, rise, zero)
+
+
+def _outside(
+    series: Series, design: FloatArray, ridge: FloatArray, direction: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """Return how the ground beside the yard scatters in each look, (L, C, C), in units of ordinary looks."""
+    model = fit_pixels(series.control, design, ridge, direction)
+    values = np.einsum("cb,lbn->lcn", weights, np.nan_to_num(model.residual))
+    seen: BoolArray = np.asarray(np.isfinite(model.residual).all(axis=1))
+    sigma = np.stack([_pixel_noise(values[:-1, c], seen[:-1], model) for c in range(len(weights))])
+    return outside_covariance(values / sigma, seen)
+
+
+def _hosts(shown: Features, unlike: FloatArray) -> NDArray[np.intp]:
+    """Return history looks to stand cars into: of the emptier part, those as noisy as the look to be read."""
+    order = np.argsort(shown.filled[:-1].sum(axis=1), kind="stable")
+    emptier = order[: max(int(HOST_SHARE * len(order)), min(HOSTS, len(order)))]
+    near = emptier[np.argsort(np.maximum(np.abs(unlike[emptier]), ALIKE), kind="stable")]
+    return np.asarray(np.sort(near[:HOSTS]))
+
+
+def _typical_ground(values: FloatArray) -> FloatArray:
+    """Return the median over looks (B, N), NaN filled by the band's own median."""
+    ordered = np.sort(values, axis=0)
+    number = np.isfinite(values).sum(axis=0)
+    middle = np.take_along_axis(ordered, (np.maximum(number - 1, 0) // 2)[None], axis=0)[0]
+    level = np.nanmedian(middle, axis=1, keepdims=True)
+    return np.asarray(np.where(np.isfinite(middle), middle, level))
+
+
+def _mode_images(model: PixelModel, series: Series) -> FloatArray:
+    """Return what errors of gain, offset, season, moisture and registration look like, (J, B, N)."""
+    out = [model.predicted]
+    out += [model.coefficients[:, place].T for place in range(1, model.coefficients.shape[1])]
+    gradient = series.reference.gradient.reshape(2, len(series.bands), -1)[:, :, series.yard.index]
+    return np.array([*out, *gradient.astype(np.float64)])
+
+
+def _pixel_noise(images: FloatArray, seen: BoolArray, model: PixelModel) -> FloatArray:
+    """Return the noise (N,) of each pixel over its ordinary empty looks."""
+    size = np.sort(np.where(seen & (model.weight[:-1] > 0.3), np.abs(images), np.inf), axis=0)
+    number = np.isfinite(size).sum(axis=0)
+    middle = np.take_along_axis(size, (np.maximum(number - 1, 0) // 2)[None], axis=0)[0]
+    good = number > 4
+    typical = float(np.median(middle[good])) if good.any() else 0.6745
+    spread = np.where(good, middle, typical)
+    return np.asarray(np.clip(spread, 0.5 * typical, 4 * typical) / 0.6745)
