@@ -30,6 +30,7 @@ from pipeline.model import (
     Observation,
     Outcome,
     PublishedCount,
+    RailcarKind,
     Site,
 )
 from pipeline.traffic.likelihood import Z90, N, at_least, at_most, interval
@@ -69,6 +70,18 @@ _YARD = re.compile(r"\byard\b|\bstation\b|\bdepot\b", re.IGNORECASE)
 _APPROXIMATE = re.compile(r"\bapprox|\babout\b|\baround\b", re.IGNORECASE)
 _IN_DOUBT = re.compile(r"\bto be checked\b|\bmay be\b|\bperhaps\b|\bunsure\b", re.IGNORECASE)
 
+# Numbers by kind as published rows write them: "175 ore + 14 box + 66 tank".
+_OF_A_KIND = re.compile(r"(\d+)\s+(ore|box|tank|flat|passenger|loco|mow)", re.IGNORECASE)
+_KINDS = {
+    "ore": RailcarKind.ORE,
+    "box": RailcarKind.BOX,
+    "tank": RailcarKind.TANK,
+    "flat": RailcarKind.FLAT,
+    "passenger": RailcarKind.PASSENGER,
+    "loco": RailcarKind.LOCOMOTIVE,
+    "mow": RailcarKind.MAINTENANCE,
+}
+
 FloatArray = NDArray[np.float64]
 
 
@@ -98,6 +111,12 @@ class PublishedReading:
         if self.says == "at least":
             return float(COUNT_MAX)
         return min(float(COUNT_MAX), self.railcars + Z90 * self.sd)
+
+    def by_kind(self) -> dict[str, float]:
+        """Return railcars by kind where the row names them, RailcarKind value to railcars; {} otherwise."""
+        if self.says != "total":
+            return {}
+        return {_KINDS[kind.lower()].value: float(number) for number, kind in _OF_A_KIND.findall(self.row.unit)}
 
     def likelihood(self) -> FloatArray:
         """Return the likelihood of the row over 0…COUNT_MAX, maximum 1; flat where it says nothing."""
@@ -210,6 +229,7 @@ def _observation(site: Site, reading: PublishedReading) -> Observation:
         likelihood=tuple(float(v) for v in reading.likelihood()),
         method=METHOD,
         method_version=METHOD_VERSION,
+        by_kind=reading.by_kind(),
         measures={"sd": reading.sd},
     )
     return Observation(
