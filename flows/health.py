@@ -15,8 +15,20 @@ LIBRARIES = ("rasterio", "numpy", "scikit-image", "prefect", "geopandas", "sqlal
 LEAST_FREE_GB = 2.0
 
 
-def checks(here: Door) -> Iterator[Check]:
-    """Try everything that a round needs, in its order; what depends on a failed check is left out."""
+def checks(here: Door, only: str | None = None) -> Iterator[Check]:
+    """Try everything that a round needs, in its order; what depends on a failed check is left out.
+
+    Parameters
+    ----------
+    here : Door
+    only : str, optional
+        Try no other source than this.
+
+    Raises
+    ------
+    ConfigError
+        When there is no source `only`.
+    """
     for library in LIBRARIES:
         try:
             found = version(library)
@@ -48,20 +60,23 @@ def checks(here: Door) -> Iterator[Check]:
                 provisional = sum(track.provisional for track in site.tracks)
                 note = f", {provisional} of them provisional" if provisional else ""
                 yield f"site {name}", True, f"{len(site.tracks)} tracks{note}"
-        yield from _sources(ws)
+        yield from _sources(ws, only)
 
 
-def _sources(ws: Workspace) -> Iterator[Check]:
-    """Search each enabled source once and read the newest scene's window."""
+def _sources(ws: Workspace, only: str | None) -> Iterator[Check]:
+    """Search each source once, sign a link of the newest scene and read its window."""
     from pipeline.imagery.doctor import examine
 
     users = {source: name for name in ws.configuration.site_names() for source in ws.site_config(name).sources}
-    for name in ws.configuration.source_names():
-        config = ws.source(name)
-        if name not in users:
-            yield f"source {name}", True, "no site uses it"
-            continue
-        found = examine(config, ws.site(users[name]), base=ws.configuration.folder, now=now())
-        told = "; ".join(f"{step.name} {step.seconds:.1f} s, {step.said}" for step in found.steps)
-        says = " ".join(part for part in (told, found.advice) if part)
-        yield f"source {name}", found.state != "failed", says
+    for name in [only] if only is not None else ws.configuration.source_names():
+        config, user = ws.source(name), users.get(name)
+        site = ws.site(user or ws.settings.default_site)
+        found = examine(config, site, base=ws.configuration.folder, now=now())
+        told = "; ".join(
+            f"{step.name} {step.seconds:.1f} s, {step.said}" if step.ok else f"{step.name} failed: {step.said}"
+            for step in found.steps
+        )
+        newest = f"newest scene {found.newest:%Y-%m-%d}" if found.newest else ""
+        unused = "" if user or found.state == "disabled" else "(no site uses it)"
+        says = " ".join(part for part in (told, newest and f"({newest})", found.advice, unused) if part)
+        yield f"source {name}", found.state != "failed" or user is None, says

@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import typer
+
 from flows.say import with_subject
-from flows.tables import sparkline, visible
+from flows.tables import largest, sparkline, visible
+from pipeline.config import SourceConfig
 from pipeline.model import Observation, Outcome, Surge, SurgeStatus
 from pipeline.report.tables import series_row, surge_row, zulu
 from pipeline.round.workspace import Workspace
-from pipeline.store import RoundRecord
+from pipeline.store import RoundRecord, SourceFreshness
 
 FAILURES_SHOWN = 10
+TIER_COLOURS = {"high": "red", "alert": "yellow", "watch": "cyan"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Standing:
     failures: tuple[Observation, ...]
     sources: tuple[SourceStanding, ...]
     last_year: str  # sparkline of weekly peaks
+    largest: float  # railcars at its full height
 
 
 def standing(ws: Workspace, site: str, today: datetime) -> Standing:
@@ -53,19 +58,11 @@ def standing(ws: Workspace, site: str, today: datetime) -> Standing:
     seen = {row.source: row for row in ws.store.freshness(site)}
     sources = []
     for name in ws.site_config(site).sources:
-        config, row = ws.source(name), seen.get(name)
-        newest = row.newest_scene_at if row else None
-        if not config.enabled:
-            says = f"disabled: {config.disabled_reason or 'no reason given'}"
-        elif row is None:
-            says = "never searched"
-        elif newest is None:
-            says = "holds nothing of this site"
-        elif (today - newest).days > stale_after:
-            says = f"no new scene for {(today - newest).days} days"
-        else:
-            says = "fresh"
-        sources.append(SourceStanding(name, newest, row.checked_at if row else None, says))
+        row = seen.get(name)
+        says = freshness(ws.source(name), row, today, stale_after)
+        sources.append(
+            SourceStanding(name, row.newest_scene_at if row else None, row.checked_at if row else None, says)
+        )
     return Standing(
         site=site,
         title=ws.site_config(site).title,
@@ -82,7 +79,30 @@ def standing(ws: Workspace, site: str, today: datetime) -> Standing:
         failures=tuple(row for row in rows if row.outcome is Outcome.FAILED),
         sources=tuple(sources),
         last_year=sparkline(rows, rows[-1].observed_at) if rows else "",
+        largest=largest(rows, rows[-1].observed_at) if rows else 0.0,
     )
+
+
+def freshness(config: SourceConfig, row: SourceFreshness | None, today: datetime, stale_after: int) -> str:
+    """Say in a few words how fresh a source is for one site.
+
+    Parameters
+    ----------
+    config : SourceConfig
+    row : SourceFreshness or None
+        What the store knows of it.
+    today : datetime
+    stale_after : int
+        Days without a new scene after which that is said.
+    """
+    if not config.enabled:
+        return f"disabled: {config.disabled_reason or 'no reason given'}"
+    if row is None:
+        return "never searched"
+    if row.newest_scene_at is None:
+        return "holds nothing of this site"
+    days = (today - row.newest_scene_at).days
+    return f"no new scene for {days} days" if days > stale_after else "fresh"
 
 
 def surges(ws: Workspace, site: str) -> tuple[Surge, ...]:
@@ -98,8 +118,8 @@ def surges(ws: Workspace, site: str) -> tuple[Surge, ...]:
 
 
 def lines(found: Standing) -> list[str]:
-    """Return the standing as lines for a terminal."""
-    out = [f"{visible(found.title)} ({found.site})"]
+    """Return the standing as lines for a terminal, with colours where something asks for attention."""
+    out = [typer.style(f"{visible(found.title)} ({found.site})", bold=True)]
     out.append(f"Last round    {_round(found.last_round)}")
     if found.newest is None:
         out.append("Looks         none yet; `railwatch run` fetches them")
@@ -107,28 +127,38 @@ def lines(found: Standing) -> list[str]:
         tally = ", ".join(f"{number} {outcome}" for outcome, number in found.outcomes.items())
         out.append(f"Looks         {sum(found.outcomes.values())}: {tally}")
         out.append(
-            f"Newest look   {found.newest.observed_at:%Y-%m-%d} {found.newest.scene_id}, {found.newest.outcome}"
+            f"Newest look   {_day(found.newest.observed_at)} {visible(found.newest.scene_id)}, {found.newest.outcome}"
         )
     if found.newest_counted is not None and found.newest_counted.count is not None:
         row, count = found.newest_counted, found.newest_counted.count
         out.append(
-            f"Newest count  {row.observed_at:%Y-%m-%d}: {count.railcars:.0f} railcars "
-            f"({count.low:.0f} to {count.high:.0f}; would have shown {count.detection_limit:.0f})"
+            f"Newest count  {_day(row.observed_at)}: {count.railcars:.0f} railcars "
+            f"({count.low:.0f} to {count.high:.0f}; detection limit {count.detection_limit:.0f})"
         )
-        out.append(f"Last year     {found.last_year}  weekly peak, a dot where nothing was seen")
-    out.append(f"Open surges   {len(found.open_surges) or 'none'}")
-    out += [f"  {surge.tier.value:<6}{surge.surge_id[:8]}  {visible(surge.sentence)}" for surge in found.open_surges]
-    out.append(f"Failed looks  {len(found.failures) or 'none'}")
+        out.append(f"Last year     {found.last_year}")
+        out.append(f"              largest count of each week, full height {found.largest:.0f}; · not seen")
+    some = len(found.open_surges)
+    out.append(f"Open surges   {typer.style(str(some), fg='red', bold=True) if some else 'none'}")
+    out += [
+        f"  {typer.style(f'{surge.tier.value:<6}', fg=TIER_COLOURS[surge.tier.value])}{visible(surge.surge_id[:8])}  "
+        f"{visible(surge.sentence)}"
+        for surge in found.open_surges
+    ]
+    failed = len(found.failures)
+    out.append(f"Failed looks  {typer.style(str(failed), fg='red') if failed else 'none'}")
     out += [f"  {with_subject(row.scene_id, row.detail)}" for row in found.failures[-FAILURES_SHOWN:]]
-    if len(found.failures) > FAILURES_SHOWN:
-        out.append(f"  and {len(found.failures) - FAILURES_SHOWN} more: railwatch series {found.site} --format table")
+    if failed > FAILURES_SHOWN:
+        out.append(f"  and {failed - FAILURES_SHOWN} more: railwatch series {found.site} --format table")
     out.append("Sources")
     width = max((len(source.source) for source in found.sources), default=0)
-    out += [
-        f"  {source.source:<{width}}  newest {_day(source.newest_scene_at)}, checked {_day(source.checked_at)}: "
-        f"{visible(source.says)}"
-        for source in found.sources
-    ]
+    for source in found.sources:
+        says = visible(source.says)
+        if not says.startswith(("fresh", "disabled")):
+            says = typer.style(says, fg="yellow")
+        out.append(
+            f"  {source.source:<{width}}  newest {_day(source.newest_scene_at):<10}  "
+            f"checked {_day(source.checked_at):<10}  {says}"
+        )
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,75 +12,104 @@ from flows.door import SiteArgument, door, now, site_name
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
-def status(context: typer.Context, site: SiteArgument = None, as_json: JsonOption = False) -> None:
+class StatusFormat(StrEnum):
+    """How the standing is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def status(
+    context: typer.Context,
+    site: SiteArgument = None,
+    form: Annotated[StatusFormat, typer.Option("--format", help="For people or for programs.")] = StatusFormat.TEXT,
+    as_json: JsonOption = False,
+) -> None:
     """Say how a site stands: last round, newest look, open surges, failures, freshness of each source.
 
     Example:
       railwatch status tumangang
+      railwatch status tumangang --format json
     """
     from flows import standing
 
     with door(context).workspace() as ws:
         found = standing.standing(ws, site_name(ws, site), now())
-    if as_json:
+    if as_json or form is StatusFormat.JSON:
         typer.echo(standing.as_json(found))
         return
     for line in standing.lines(found):
-        typer.echo(line)
+        typer.echo(line)  # strips the colours where standard output is no terminal
 
 
 def sources(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the configured sources: where they are, what they hold, whether they are on, and for which sites.
+    """List the configured sources with their state for each site: fresh, stale, never searched, or off and why.
 
     Example:
       railwatch sources
     """
     import json
 
-    from flows.tables import show
-    from pipeline.config import open_configuration
+    from flows.standing import freshness
+    from flows.tables import show, visible
+    from pipeline.report.tables import zulu
 
-    configuration = open_configuration(door(context).config)
-    users: dict[str, list[str]] = {}
-    for name in configuration.site_names():
-        for source in configuration.site_config(name).sources:
-            users.setdefault(source, []).append(name)
     rows = []
-    for name in configuration.source_names():
-        config = configuration.source(name)
-        rows.append(
-            {
-                "source": name,
-                "kind": config.kind,
-                "enabled": "yes" if config.enabled else "no",
-                "sensors": ", ".join(sorted({collection.sensor for collection in config.collections})) or "-",
-                "sites": ", ".join(users.get(name, [])) or "-",
-                "where": config.url or config.path or "-",
-                "why_not": "" if config.enabled else config.disabled_reason or "no reason given",
-            }
-        )
+    terms = []
+    with door(context).workspace() as ws:
+        sites = ws.configuration.site_names()
+        seen = {(site, row.source): row for site in sites for row in ws.store.freshness(site)}
+        for name in ws.configuration.source_names():
+            config = ws.source(name)
+            users = [site for site in sites if name in ws.site_config(site).sources]
+            terms.append((name, config))
+            for site in users or ["-"]:
+                row = seen.get((site, name))
+                stale = ws.settings_for(site).stale_after_days if users else ws.settings.stale_after_days
+                state = freshness(config, row, now(), stale) if users or not config.enabled else "no site uses it"
+                newest, checked = (row.newest_scene_at, row.checked_at) if row else (None, None)
+                rows.append(
+                    {
+                        "source": name,
+                        "kind": config.kind,
+                        "site": site,
+                        "state": state if config.enabled else "off",
+                        "newest": (zulu(newest) if as_json else f"{newest:%Y-%m-%d}") if newest else "-",
+                        "checked": (zulu(checked) if as_json else f"{checked:%Y-%m-%d}") if checked else "-",
+                        "sensors": ", ".join(sorted({c.sensor for c in config.collections})) or "-",
+                        "where": config.url or config.path or "-",
+                        "why_not": "" if config.enabled else config.disabled_reason or "no reason given",
+                        "terms": config.terms,
+                    }
+                )
+        folder = ws.configuration.folder
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
-        show(list(rows[0])[:-1], [list(row.values())[:-1] for row in rows])
-        for row in rows:
-            if row["why_not"]:
-                typer.echo(f"{row['source']} is off: {row['why_not']}")
+        show(list(rows[0])[:-2], [list(row.values())[:-2] for row in rows])
+        for name, config in terms:
+            if not config.enabled:
+                typer.echo(f"{name} is off: {visible(config.disabled_reason or 'no reason given')}")
     else:
-        typer.echo(f"{configuration.folder}: no source is configured.")
+        typer.echo(f"{folder}: no source is configured.")
 
 
-def doctor(context: typer.Context) -> None:
-    """Check this installation: configuration, home folder, store, libraries and space; says what to do.
+def doctor(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Try only this source.")] = None,
+) -> None:
+    """Check this installation, then try each source: search, sign, read one window; says what to do about failures.
 
     Example:
       railwatch doctor
+      railwatch doctor --source earth-search
     """
     from flows.health import checks
+    from flows.tables import visible
 
     bad = 0
-    for name, good, says in checks(door(context)):
+    for name, good, says in checks(door(context), source):
         bad += not good
-        typer.echo(f"{'ok  ' if good else 'BAD '} {name}: {says}")
+        typer.echo(f"{'ok  ' if good else 'BAD '} {name}: {visible(says)}")
     if bad:
         raise typer.Exit(1)

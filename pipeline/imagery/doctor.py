@@ -1,19 +1,23 @@
-"""Tries each source as a round would: search, read one window; says how long it took and what to do about it."""
+"""Tries each source as a round would: search, sign, read one window; says what it took and what to do about it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import HostileInputError, RailwatchError, ReadError
+from pipeline.imagery.hosts import is_remote, shorten
+from pipeline.imagery.remote import Meter, Web
 from pipeline.imagery.scenes import scenes_from_items
 from pipeline.imagery.source import SourceReader, open_source
-from pipeline.model import Site
+from pipeline.imagery.stac import StacSource
+from pipeline.imagery.static import StaticSource
+from pipeline.model import Scene, Site
 
 State = Literal["ok", "failed", "disabled", "empty"]
 
@@ -22,7 +26,7 @@ State = Literal["ok", "failed", "disabled", "empty"]
 class Step:
     """One thing that was tried."""
 
-    name: str  # open, search, read
+    name: str  # open, search, sign, read
     ok: bool
     seconds: float
     said: str  # what came of it, one sentence
@@ -39,7 +43,8 @@ class Examination:
     advice: str  # what to do, "" when nothing is to be done
     newest: datetime | None = None  # newest scene found, UTC
     items: int = 0
-    pixel_bytes: int = 0  # of the window that was read
+    pixel_bytes: int = 0  # of the window that was read, unpacked
+    network_bytes: int = 0  # that search and read fetched; tiles are fetched by GDAL and not counted
     terms: str = ""
 
 
@@ -71,49 +76,97 @@ def examine(
     if not config.enabled:
         why = config.disabled_reason or "no reason is given"
         return Examination(config.name, config.kind, "disabled", (), f"disabled: {why}", terms=config.terms)
-    steps: list[Step] = []
-
-    def fail(name: str, started: float, error: RailwatchError, **known: object) -> Examination:
-        steps.append(Step(name, False, clock() - started, str(error)))
-        return Examination(
-            config.name, config.kind, "failed", tuple(steps), _advice(name, config, error), terms=config.terms,
-            **known,  # type: ignore[arg-type]
-        )  # fmt: skip
-
-    started = clock()
+    trial = _Trial(config, clock)
     try:
-        reader: SourceReader = open_source(config, base=base)
+        trial.walk(site, base, now, days)
     except RailwatchError as error:
-        return fail("open", started, error)
-    started = clock()
-    try:
+        trial.end(False, str(error))
+        trial.state, trial.advice = "failed", _advice(trial.step, config, error)
+    return Examination(
+        config.name,
+        config.kind,
+        trial.state,
+        tuple(trial.steps),
+        trial.advice,
+        trial.newest,
+        trial.items,
+        trial.pixel_bytes,
+        trial.meter.bytes,
+        config.terms,
+    )
+
+
+class _Trial:
+    """One source being tried; what is known when it fails is kept."""
+
+    def __init__(self, config: SourceConfig, clock: Callable[[], float]) -> None:
+        self.config, self.clock = config, clock
+        self.steps: list[Step] = []
+        self.step, self.started = "open", clock()
+        self.meter, self.requests, self.bytes = Meter(), 0, 0
+        self.newest: datetime | None = None
+        self.items = self.pixel_bytes = 0
+        self.state: State = "ok"
+        self.advice = ""
+
+    def begin(self, step: str) -> None:
+        """Start the clock of a step."""
+        self.step, self.started = step, self.clock()
+        self.requests, self.bytes = self.meter.requests, self.meter.bytes
+
+    def end(self, ok: bool, said: str) -> None:
+        """Note a step with what it took."""
+        asked, sent = self.meter.requests - self.requests, self.meter.bytes - self.bytes
+        took = f", {asked} requests, {sent / 1024:.0f} KB" if ok and asked else ""
+        self.steps.append(Step(self.step, ok, self.clock() - self.started, said + took))
+
+    def walk(self, site: Site, base: Path, now: datetime, days: int) -> None:
+        """Open, search, sign and read."""
+        config = self.config
+        reader: SourceReader = _once(open_source(config, base=base))
+        web = reader.web if isinstance(reader, StacSource | StaticSource) else None
+        self.meter = web.meter if web is not None else self.meter
+        self.begin("search")
         items = reader.search(site, now - timedelta(days=days), now)
         if not items and config.kind in ("folder", "stac-static", "xyz", "wmts"):
             items = reader.search(site, datetime(1972, 7, 23, tzinfo=now.tzinfo), now)
-    except RailwatchError as error:
-        return fail("search", started, error)
-    steps.append(Step("search", True, clock() - started, f"{len(items)} items"))
-    scenes, _ = scenes_from_items(items, (config.name,))
-    newest = max((scene.observed_at for scene in scenes), default=None)
-    if not scenes:
-        return Examination(
-            config.name, config.kind, "empty", tuple(steps),
-            f"nothing found in the {days} days before {now:%Y-%m-%d}; check the site's area and the source's "
-            "collections, or wait for the next pass.", terms=config.terms,
-        )  # fmt: skip
-    scene = max(scenes, key=lambda found: (found.observed_at, found.scene_id))
-    started = clock()
-    try:
+        self.end(True, f"{len(items)} items")
+        scenes, _ = scenes_from_items(items, (config.name,))
+        self.items, self.newest = len(items), max((scene.observed_at for scene in scenes), default=None)
+        if not scenes:
+            self.state = "empty"
+            self.advice = (
+                f"nothing found in the {days} days before {now:%Y-%m-%d}; check the site's area and the source's "
+                "collections, or wait for the next pass."
+            )
+            return
+        scene = max(scenes, key=lambda found: (found.observed_at, found.scene_id))
+        if web is not None and config.signing != "none":
+            self.begin("sign")
+            self.end(True, _signed(web, scene))
+        self.begin("read")
         chip = reader.read(site, scene)
-    except RailwatchError as error:
-        return fail("read", started, error, newest=newest, items=len(items))
-    share = float(chip.valid.mean())
-    said = f"{scene.scene_id}: {chip.values.nbytes / 1024:.0f} KB of pixels, {share:.0%} valid"
-    steps.append(Step("read", True, clock() - started, said))
-    advice = "" if share > 0 else "the newest scene does not reach the site; this is normal at a swath's edge."
-    return Examination(
-        config.name, config.kind, "ok", tuple(steps), advice, newest, len(items), chip.values.nbytes, config.terms
-    )
+        share, self.pixel_bytes = float(chip.valid.mean()), chip.values.nbytes
+        self.end(True, f"{scene.scene_id}: {self.pixel_bytes / 1024:.0f} KB of pixels, {share:.0%} valid")
+        if share == 0:
+            self.advice = "the newest scene does not reach the site; this is normal at a swath's edge."
+
+
+def _once(reader: SourceReader) -> SourceReader:
+    """Return a reader that gives up after its first try: who waits for an answer wants to know, not to persevere."""
+    if isinstance(reader, StacSource):
+        return replace(reader, attempts=1, web=replace(reader.web, attempts=1))
+    if isinstance(reader, StaticSource):
+        return replace(reader, web=replace(reader.web, attempts=1))
+    return reader
+
+
+def _signed(web: Web, scene: Scene) -> str:
+    """Sign the first remote link of a scene and return its address without the signature."""
+    for asset in scene.items[0].assets:
+        if is_remote(asset.href):
+            return shorten(web.gate.check_url(web.signer.sign(asset.href, fresh=True)))
+    raise ReadError(f"{scene.scene_id}: item {scene.items[0].item_id} has no link to sign.")
 
 
 def examine_all(
@@ -134,6 +187,11 @@ def _advice(step: str, config: SourceConfig, error: RailwatchError) -> str:
         return f"correct sources/{config.name}.yaml."
     if isinstance(error, ReadError) and error.transient:
         return "the server or the network is at fault: try again later; the round takes the next source meanwhile."
+    if step == "sign":
+        return (
+            f"links of {config.name} are signed by '{config.signing}': check the network, and the keys in the "
+            "environment if you set any."
+        )
     if step == "search":
         return (
             f"check the folder named in sources/{config.name}.yaml."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pystac import Link
 from pystac_client.stac_api_io import StacApiIO
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ReadTimeout
 
 from pipeline.imagery.documents import MAX_DOCUMENT
-from pipeline.imagery.remote import Web
+from pipeline.imagery.remote import MAX_SECONDS, Web
 
 CHUNK = 2**18
 
@@ -43,6 +45,8 @@ class GuardedAdapter(HTTPAdapter):
             When the address is not allowed.
         PageTooLargeError
             When the answer is larger than a page may be.
+        ReadTimeout
+            When the answer is sent so slowly that it does not end.
         """
         del stream
         self._web.gate.check_url(request.url or "")
@@ -50,6 +54,7 @@ class GuardedAdapter(HTTPAdapter):
             request, stream=True, timeout=timeout or self._web.timeout_s, verify=verify, cert=cert, proxies=proxies
         )
         body = bytearray()
+        deadline = time.monotonic() + MAX_SECONDS
         for chunk in answer.iter_content(CHUNK):
             body += chunk
             if len(body) > self._max_bytes:
@@ -57,7 +62,11 @@ class GuardedAdapter(HTTPAdapter):
                 raise PageTooLargeError(
                     f"a page of the search is larger than {self._max_bytes // 2**20} MB; lower 'page_limit'."
                 )
+            if time.monotonic() > deadline:
+                answer.close()
+                raise ReadTimeout(f"a page was not sent within {MAX_SECONDS:.0f} s", request=request)
         answer._content = bytes(body)
+        self._web.meter.add(len(body))
         return answer
 
 

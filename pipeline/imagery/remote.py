@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,21 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, _AgainError)
 
 
+class Meter:
+    """Counts what a source was asked and what it sent; several threads may add to it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        """Count one answer of `size` bytes."""
+        with self._lock:
+            self.requests += 1
+            self.bytes += size
+
+
 @dataclass(frozen=True)
 class Web:
     """How one source's files are fetched: its gate, its signer, its token."""
@@ -57,6 +73,7 @@ class Web:
     attempts: int = 4
     wait_s: float = 0.5  # first pause between attempts, doubled each time, with jitter
     timeout_s: float = 30.0
+    meter: Meter = field(default_factory=Meter, compare=False)
 
     def client(self) -> httpx.Client:
         """Return a client that follows no redirect and accepts no compression."""
@@ -118,7 +135,9 @@ class Web:
                     if answer.is_redirect:
                         url = urljoin(url, answer.headers.get("location", ""))
                         continue
-                    return _take(answer, href, first, last)
+                    taken = _take(answer, href, first, last)
+                    self.meter.add(len(taken[0]))
+                    return taken
             except httpx.TransportError as error:
                 raise _AgainError(
                     f"{shorten(href)} cannot be read ({type(error).__name__}).", transient=True
