@@ -24,7 +24,7 @@ IntArray = NDArray[np.int64]
 
 AFTER_ALARM = 0.1  # weight of alarming looks once their episode has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
-BEFORE_BREAK = 0.1  # weight of the looks before a canopy: they counted more of the yard
+BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
 KEEP_DAYS = 400.0  # beyond the baseline window, for windows frozen by an episode
 SUM_CAP = 1e30  # the pooled statistic is held below this; it orders nothing above

@@ -37,14 +37,20 @@ class ErrorClass:
 def error_class(look: Evidence) -> ErrorClass:
     """Return the class of a look's error, from the width of its own likelihood."""
     vector = look.likelihood
-    inside = np.flatnonzero(vector >= LOWER)
-    width = float(inside[-1] - inside[0]) if inside.size else 0.0
     flat = np.flatnonzero(vector >= 0.9)
     if vector[0] >= 0.9 and flat.size >= 5 and flat[-1] < COUNT_MAX:
         limit = min(LIMITS[1:], key=lambda value: abs(value - float(flat[-1])))
         return ErrorClass(SDS[1], limit)
-    middle = float(vector @ N / vector.sum())
-    sd = width / (2 * Z90) / float(np.sqrt((middle + 10.0) / 20.0))
+    inside = np.flatnonzero(vector >= LOWER)
+    best, first, last = int(vector.argmax()), int(inside[0]), int(inside[-1])
+    # Each end of the central 90 % lies Z90 standard deviations off, as large as they are there; a side that is cut
+    # off at zero or at the end says nothing.
+    sides = [
+        abs(end - best) / (Z90 * float(np.sqrt((end + 10.0) / 20.0)))
+        for end in (first, last)
+        if 0 < end < COUNT_MAX or (end == 0 == best)
+    ]
+    sd = sum(sides) / len(sides) if sides else SDS[-1]
     return ErrorClass(min(SDS, key=lambda value: abs(np.log((value + 0.5) / (sd + 0.5)))), 0)
 
 

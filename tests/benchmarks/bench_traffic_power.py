@@ -45,7 +45,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = AlarmSettings(calibration_years=args.calibration_years)
     print(f"Python {platform.python_version()}, numpy {np.__version__}; check seed {args.seed}, calibration seed")
-    print(f"{settings.calibration_seed}, {settings.calibration_years} years each; alert budget {settings.budget_per_year} a year; surges as")
+    print(f"{settings.calibration_seed}, {settings.calibration_years} years each; alert budget", end=" ")
+    print(f"{settings.budget_per_year} a year; surges as")
     print("an addition to quiet traffic" if args.added else "a level", flush=True)
     for name, (cars, days) in CASES.items():
         if args.only and args.only != name:

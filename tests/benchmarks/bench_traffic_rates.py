@@ -54,7 +54,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = AlarmSettings(calibration_years=args.calibration_years)
     print(f"Python {platform.python_version()}, numpy {np.__version__}; check seed {args.seed}, calibration seed")
-    print(f"{settings.calibration_seed}, {settings.calibration_years} years each; {args.yards} yards of {args.years:g} counted years; budgets a year: watch")
+    print(f"{settings.calibration_seed}, {settings.calibration_years} years each; {args.yards} yards of", end=" ")
+    print(f"{args.years:g} counted years; budgets a year: watch")
     print(f"{settings.watch_per_year}, alert {settings.budget_per_year}, high {settings.high_per_year}", flush=True)
     for name, yard in VARIANTS.items():
         if args.only and args.only != name:
