@@ -26,7 +26,7 @@ def series(observations: Sequence[Observation], form: str, out: Path | None) -> 
     elif form == "table":
         from flows.tables import show
 
-        show(SERIES_TABLE, [[_shown(row[name]) for name in SERIES_TABLE] for row in rows], out)
+        show(SERIES_TABLE, [[_shown(row[name], name) for name in SERIES_TABLE] for row in rows], out)
     else:
         _text(as_csv(rows, SERIES_COLUMNS) if form == "csv" else _json(rows, SERIES_COLUMNS), out)
 
@@ -52,7 +52,7 @@ def surges(found: Sequence[Surge], form: str, out: Path | None) -> None:
     if not rows:
         _text("No surge.\n", out)
         return
-    show(SURGE_TABLE, [[_shown(row[name], short_id=name == "surge_id") for name in SURGE_TABLE] for row in rows], out)
+    show(SURGE_TABLE, [[_shown(row[name], name) for name in SURGE_TABLE] for row in rows], out)
 
 
 def railcars(site: Site, observation: Observation, form: str, out: Path | None) -> None:
@@ -128,15 +128,13 @@ def _to_file(content: bytes, out: Path) -> None:
         raise ReportError(f"{out}: cannot be written ({error.strerror}); choose another --out.") from error
 
 
-def _shown(value: Any, *, short_id: bool = False) -> str:
-    """Return a value for a table: numbers short, times as days, nothing as a dash."""
+def _shown(value: Any, name: str) -> str:
+    """Return a value for a table: railcars whole, ratios to a tenth, times as days, nothing as a dash."""
     if value is None or value == "":
         return "-"
     if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) < 1 and value != 0 else f"{value:.1f}"
+        return f"{value:.2f}" if name == "clear_fraction" else f"{value:.1f}" if name == "ratio" else f"{value:.0f}"
     text = str(value)
-    if short_id:
+    if name == "surge_id":
         return text[:8]
-    if len(text) > 10 and text.endswith("Z") and text[4] == text[7] == "-":
-        return text[:10]
-    return text
+    return text[:10] if name.endswith("_at") or name.startswith("onset_") else text

@@ -71,8 +71,8 @@ def visible(text: str) -> str:
     return "".join(" " if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") else sign for sign in text)
 
 
-def sparkline(observations: Sequence[Observation], until: datetime) -> str:
-    """Return the largest count of each of the last 52 weeks as a block, a dot where nothing was seen."""
+def weekly_peaks(observations: Sequence[Observation], until: datetime) -> list[float | None]:
+    """Return the largest count of each of the last 52 weeks, None for a week without a count."""
     first = until - timedelta(weeks=WEEKS)
     peaks: list[float | None] = [None] * WEEKS
     for row in observations:
@@ -80,7 +80,17 @@ def sparkline(observations: Sequence[Observation], until: datetime) -> str:
             continue
         week = min(int((row.observed_at - first) / timedelta(weeks=1)), WEEKS - 1)
         peaks[week] = max(row.count.railcars, peaks[week] or 0.0)
-    top = max((peak for peak in peaks if peak is not None), default=0.0)
+    return peaks
+
+
+def largest(observations: Sequence[Observation], until: datetime) -> float:
+    """Return the largest count of the last 52 weeks, 0 without any."""
+    return max((peak for peak in weekly_peaks(observations, until) if peak is not None), default=0.0)
+
+
+def sparkline(observations: Sequence[Observation], until: datetime) -> str:
+    """Return the largest count of each of the last 52 weeks as a block, a dot where nothing was seen."""
+    peaks, top = weekly_peaks(observations, until), largest(observations, until)
     if top <= 0:
         return "".join("·" if peak is None else BLOCKS[0] for peak in peaks)
     return "".join(

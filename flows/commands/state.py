@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -38,8 +39,9 @@ def status(
     if as_json or form is StatusFormat.JSON:
         typer.echo(standing.as_json(found))
         return
+    plain = bool(os.environ.get("NO_COLOR"))  # https://no-color.org
     for line in standing.lines(found):
-        typer.echo(line)  # strips the colours where standard output is no terminal
+        typer.echo(line, color=False if plain else None)  # None: colours on a terminal only
 
 
 def sources(context: typer.Context, as_json: JsonOption = False) -> None:

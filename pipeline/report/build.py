@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipeline.report.coverage import coverage, freshness, reasons
 from pipeline.report.data import ReportData
 from pipeline.report.doubt import doubts
 from pipeline.report.frames import Frame, frames_of
-from pipeline.report.headline import SEEN, analyst_line, baseline_by_time, headline, in_reading_order, is_open
+from pipeline.report.headline import GRAVITY, SEEN, analyst_line, baseline_by_time, headline, in_reading_order, is_open
 from pipeline.report.heatmap import LEVELS, UNITS, heat_maps
 from pipeline.report.method import calibration_view, methods_of
 
@@ -38,6 +39,7 @@ class SurgeView:
 
     surge: Surge
     open: bool
+    unfolded: bool  # its evidence is shown at once: every open surge, or else the gravest of the last year
     line: str
     frames: tuple[Frame, ...]
     doubts: tuple[tuple[str, str], ...]
@@ -113,12 +115,14 @@ def render_report(data: ReportData) -> str:
 def surge_views(data: ReportData) -> tuple[SurgeView, ...]:
     """Return the surges in reading order with pictures sized so that the page stays small."""
     ordered = in_reading_order(data.surges)
+    unfolded = {s.surge_id for s in ordered if is_open(s)} or _newest_grave(data)
     share = PICTURE_BYTES / max(1, 4 * len(ordered)) / BYTES_PER_PIXEL
     pixels = int(min(MAX_PIXELS, max(MIN_PIXELS, share)))
     return tuple(
         SurgeView(
             surge,
             is_open(surge),
+            surge.surge_id in unfolded,
             analyst_line(surge),
             frames_of(surge, data.site, data.observations, data.look_for, max_pixels=pixels),
             doubts(surge, data),
@@ -131,6 +135,14 @@ def surge_views(data: ReportData) -> tuple[SurgeView, ...]:
         )
         for surge in ordered
     )
+
+
+def _newest_grave(data: ReportData) -> set[str]:
+    """Return the identifier of the gravest surge of the last year, the newest of equals; of any year when none."""
+    since = data.generated_for - timedelta(days=365)
+    recent = [s for s in data.surges if s.first_alarm_at.date() >= since] or list(data.surges)
+    found = max(recent, key=lambda s: (s.verdict != "reject", -GRAVITY[s.tier], s.first_alarm_at), default=None)
+    return set() if found is None else {found.surge_id}
 
 
 def write_atomically(out: Path, content: bytes) -> None:

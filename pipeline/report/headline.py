@@ -11,7 +11,7 @@ from pipeline.model import Baseline, Observation, Outcome, Surge, SurgeStatus, T
 from pipeline.report.data import ReportData, SourceState
 from pipeline.report.text import counted, day, number, plural, short
 
-_TIERS = {Tier.HIGH: 0, Tier.ALERT: 1, Tier.WATCH: 2}
+GRAVITY = {Tier.HIGH: 0, Tier.ALERT: 1, Tier.WATCH: 2}
 SEEN = (Outcome.COUNTED, Outcome.FLAGGED)
 OLD_DAYS = 5  # a count older than that says its age
 FAILED_DAYS = 90  # failures of so many days are named at the top; older ones stay in their table
@@ -35,7 +35,7 @@ def in_reading_order(surges: Sequence[Surge]) -> tuple[Surge, ...]:
     """Return open surges first, those not rejected before others, then by newest first alarm."""
     ordered = sorted(surges, key=lambda s: s.surge_id)
     ordered.sort(key=lambda s: s.first_alarm_at, reverse=True)
-    ordered.sort(key=lambda s: (not is_open(s), s.verdict == "reject", _TIERS[s.tier] if is_open(s) else 0))
+    ordered.sort(key=lambda s: (not is_open(s), s.verdict == "reject", GRAVITY[s.tier] if is_open(s) else 0))
     return tuple(ordered)
 
 

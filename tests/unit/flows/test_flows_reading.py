@@ -155,6 +155,7 @@ def test_status_says_how_things_stand(call: Call) -> None:
     found = json.loads(text)
     assert [entry["surge_id"] for entry in found["open_surges"]] == ["aaaa-open"]
     assert found["newest_look"]["outcome"] == "failed"
+    assert call("status", "--format", "json")[1] == text
 
 
 def test_a_word_is_kept_and_shown(call: Call) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.report_world import HOSTILE, a_look, a_report, quiet_report
 
 from pipeline.errors import ReportError
-from pipeline.model import Grid, Ledger, LedgerEntry, Observation, SurgeStatus
+from pipeline.model import Grid, Ledger, LedgerEntry, Observation, SurgeStatus, Tier
 from pipeline.report import ReportData, SourceState, SourceTerms, build_report, chart
 from pipeline.report.build import render_report, write_atomically
 from pipeline.report.text import unbroken
@@ -291,6 +291,20 @@ def test_a_surge_that_became_normal_is_not_called_open():
     page = render_report(replace(data, surges=regime, look_for=lambda _scene_id: None))
     assert "became the new normal" in page
     assert "still open" not in page
+
+
+def test_without_an_open_surge_the_gravest_of_late_is_unfolded():
+    data = a_report(years=0.8, surges=3)
+    ended = [replace(s, status=SurgeStatus.ENDED, ended_at=s.peak_at) for s in data.surges]
+    newest = max(ended, key=lambda s: s.first_alarm_at)
+    gravest = next(s for s in ended if s is not newest)
+    marked = [replace(s, tier=Tier.HIGH if s is gravest else Tier.WATCH) for s in ended]
+    page = render_report(replace(data, surges=tuple(marked), look_for=lambda _scene_id: None))
+    unfolded = re.findall(r'<details class="surge tier-(\w+)" id="(surge-\d)" open>', page)
+    assert [tier for tier, _ in unfolded] == ["high"]
+    top = page[page.index('id="surges"') : page.index('id="series"')]
+    assert f'href="#{unfolded[0][1]}"' in top
+    assert f"{gravest.peak_railcars:.0f} railcars" in top
 
 
 def test_the_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
