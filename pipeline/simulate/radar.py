@@ -68,6 +68,7 @@ class RadarConditions:
     season_db: float = 1.2  # amplitude of plants in VH, half of it in VV
     worked_share: float = 0.15  # of the fields that change by 1 to 3 dB within a year
     car_db: float = 1.5  # standard deviation of a car's brightness about its kind's
+    fleet_db: float = 0.0  # by which all cars of the site are brighter than the kinds' hints, which are rough
     keep_share: float = 0.4  # of passes at which the cars stand where they stood
 
 
@@ -175,7 +176,9 @@ def _cars(
             continue
         share = car.railcar.length_m * TRACK_WIDTH_M / grid.gsd_m**2
         for band, db in enumerate((model.backscatter_vv_db, model.backscatter_vh_db)):
-            factor = 10 ** ((db + bounce * (1.0 if band == 0 else 0.4) + rng.normal(0, how.car_db)) / 10)
+            factor = 10 ** (
+                (db + how.fleet_db + bounce * (1.0 if band == 0 else 0.4) + rng.normal(0, how.car_db)) / 10
+            )
             added[band, r, c] += max(factor - 1.0, 0.0) * share * ground.bare[band]
     sigma = how.resolution_m / 2.355 / grid.gsd_m
     return np.stack([gaussian_filter(a, sigma) for a in added])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -15,9 +16,9 @@ from pipeline.flags import canonical
 from pipeline.model import CAR_PITCH_M, Count, FloatArray, KnownCount, Look, Refusal, Site
 
 METHOD = "radar"
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 # Brightness of one metre of car over one metre of empty track, mean over kinds, dB; the same hints as the simulator's
-# and as uncertain: the estimate carries a standard deviation of 0.5 in its logarithm.
+# and as uncertain: `estimate` lets them be wrong by a factor.
 CAR_DB = {"vv": 6.0, "vh": 5.2}
 TRACK_WIDTH_M = 5.0
 USUAL_SD = 6.0  # railcars by which a yard's quieter looks differ
@@ -54,10 +55,33 @@ def count(
     Returns
     -------
     Count or Refusal
-        `measures` hold the mean of the last six passes with its interval and detection limit (``mean6``,
-        ``mean6_low``, ``mean6_high``, ``mean6_limit``), the noise of one pass in railcars and the correlation with
-        known counts. The flag RADAR_UNPROVEN stands unless that correlation is positive and significant.
+        `measures` hold what a report may say of radar: the yard's change in each polarisation with the controls'
+        taken out (``change_vv_db``, ``change_vh_db``), the probability that an empty yard shows as much
+        (``empty_p``), the mean of the last six passes with its interval and detection limit (``mean6``,
+        ``mean6_low``, ``mean6_high``, ``mean6_limit``, ``mean6_empty_p``), the noise of one pass in railcars and
+        the chance of such a correlation with known counts (``known_correlation_p``). The flag RADAR_UNPROVEN stands
+        unless that correlation is positive and significant.
     """
+    measured = measure(look, history, site, settings, quality)
+    return measured if isinstance(measured, Refusal) else conclude(look, measured, known)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The yard's brightness in one orbit's looks, before anything is said of railcars."""
+
+    past: tuple[Look, ...]  # of the same platform, relative orbit and grid, oldest first
+    change: FloatArray  # (past looks + 1,), relative to the past's mean and the controls; the last is the look's own
+    noise: float  # its standard deviation over empty ground
+    scale: float  # change that one railcar is expected to bring
+    pooling: float  # noise of the mean of six passes over that of one
+    parts: Mapping[str, float]  # for the record: the look's change in each polarisation, dB
+
+
+def measure(
+    look: Look, history: Sequence[Look], site: Site, settings: CountingSettings, quality: QualitySettings
+) -> Measured | Refusal:
+    """Measure the yard's brightness in a look and its orbit's past; the first half of `count`, of its parameters."""
     past = [one for one in history if _same_orbit(one, look) and one.scene.observed_at < look.scene.observed_at]
     past = past[-settings.history_max_looks :]
     weights = yard_weights(site, look, look.grid)
@@ -71,7 +95,12 @@ def count(
     change, noise, scale = _combine(series, look.grid.gsd_m)
     if not np.isfinite(change[-1]):
         return _refuse("NO_DATA", "The radar image holds no usable pixel over the tracks.")
-    return _conclude(look, past, known, change, noise, scale, series.pooling)
+    parts = {
+        f"change_{name}_db": float(10.0 * np.log10(max(1.0 + own[-1], 1e-3)))
+        for name, own in zip(series.polarisations, series.change, strict=True)
+        if np.isfinite(own[-1])
+    }
+    return Measured(tuple(past), change, noise, scale, series.pooling, parts)
 
 
 def _unusable(
@@ -105,43 +134,26 @@ def _polarised(one: Look, look: Look) -> bool:
     return bool(set(one.bands) & set(look.bands) & set(POLARISATIONS))
 
 
-def _conclude(
-    look: Look,
-    past: Sequence[Look],
-    known: Sequence[KnownCount],
-    change: FloatArray,
-    noise: float,
-    scale: float,
-    pooling: float,
-) -> Count:
+def conclude(look: Look, measured: Measured, known: Sequence[KnownCount]) -> Count:
+    """Say what a measured change means in railcars, given the known counts; the second half of `count`."""
+    past, change = measured.past, measured.change
     pairs = _pairs(past, change, known)
-    one = estimate(float(change[-1]), noise, len(past), scale, pairs)
+    before = change[:-1][np.isfinite(change[:-1])]
+    one = estimate(float(change[-1]), measured.noise, before, measured.scale, pairs)
     proof, p_value = _proof(pairs)
     flags = [] if proof else ["RADAR_UNPROVEN"]
     if not pairs:
         flags.append("NO_KNOWN_DATES")
-    since = look.scene.observed_at - timedelta(days=SIX_DAYS)
-    recent = [k for k, past_look in enumerate(past) if past_look.scene.observed_at >= since][-(SIX - 1) :]
     measures = {
+        **measured.parts,
         "noise_cars": one.noise_cars,
         "usual": one.usual,
         "scale": one.scale,
+        "empty_p": one.empty_p,
         "known_pairs": float(len(pairs)),
         "known_correlation_p": p_value,
+        **_six(look, measured, known),
     }
-    if len(recent) == SIX - 1:
-        # The six passes stand in the past mean as well; they are compared with the looks before them.
-        older = [k for k in range(len(past)) if k < recent[0]]
-        if len(older) >= SIX:
-            base = float(np.nanmean(change[older]))
-            mean = float(np.nanmean(change[[*recent, len(past)]])) - base
-            shifted = [Pair(pair.change - base, pair.railcars, pair.sd) for pair in _pairs(
-                [past[k] for k in older], change[older], known)]  # fmt: skip
-            six = estimate(mean, noise, len(older), scale, shifted, pooling=pooling)
-            measures |= {
-                "mean6": six.railcars, "mean6_low": six.low, "mean6_high": six.high,
-                "mean6_limit": six.detection_limit,
-            }  # fmt: skip
     return Count(
         railcars=_round(one.railcars),
         low=_round(one.low),
@@ -153,6 +165,28 @@ def _conclude(
         flags=canonical(flags),
         measures={key: _round(value) for key, value in measures.items()},
     )
+
+
+def _six(look: Look, measured: Measured, known: Sequence[KnownCount]) -> dict[str, float]:
+    """Return the mean of the look and the five passes before it, against the looks before those."""
+    past, change = measured.past, measured.change
+    since = look.scene.observed_at - timedelta(days=SIX_DAYS)
+    recent = [k for k, one in enumerate(past) if one.scene.observed_at >= since][-(SIX - 1) :]
+    older = range(recent[0] if recent else 0)
+    before = change[: len(older)][np.isfinite(change[: len(older)])]
+    if len(recent) < SIX - 1 or len(before) < SIX:
+        return {}
+    base = float(before.mean())
+    mean = float(np.nanmean(change[[*recent, len(past)]])) - base
+    pairs = [Pair(pair.change - base, pair.railcars, pair.sd) for pair in _pairs(past[: len(older)], change, known)]
+    six = estimate(mean, measured.noise, before - base, measured.scale, pairs, pooling=measured.pooling)
+    return {
+        "mean6": six.railcars,
+        "mean6_low": six.low,
+        "mean6_high": six.high,
+        "mean6_limit": six.detection_limit,
+        "mean6_empty_p": six.empty_p,
+    }
 
 
 def _same_orbit(one: Look, look: Look) -> bool:

@@ -23,6 +23,8 @@ MAX_CONTROLS = 40
 RIDGE = 0.4  # how strongly a place may follow plants and fields, standard deviation
 SEASON_SD = 0.1  # of the yard's own yearly swing, logarithm of power (0.4 dB)
 SIX = 6
+POOLED_LEAST = 0.5  # six passes share some of the yard's own moisture and season, which patches cannot show
+LIVELY_PX = 5  # side of the mean on which liveliness is judged
 Place = tuple[NDArray[np.intp], FloatArray]  # flat pixel indices and their weights
 
 
@@ -33,7 +35,7 @@ class YardSeries:
     change: FloatArray  # (polarisations, looks): brightness over the past's mean and the controls' gain, minus 1
     empty_noise: FloatArray  # (polarisations,): its standard deviation on patches off the yard, NaN with fewer than 3
     own_noise: FloatArray  # (polarisations,): of the yard itself in its quieter half, cars that come and go included
-    pooling: float  # noise of the mean of six passes over that of one, on the same patches; 0.41 when independent
+    pooling: float  # noise of the mean of six passes over that of one, on the same patches
     share: float  # mean weight on track pixels: how much of a car's return the weights keep
     area_px: float  # sum of the weights
     polarisations: tuple[str, ...]
@@ -144,14 +146,14 @@ def _weather(stack: FloatArray, mean: FloatArray, ground: BoolArray, year: Float
     looks = len(stack)
     if ground.sum() < 50:
         return np.column_stack([np.zeros((looks, 2)), np.cos(year), np.sin(year)])
-    relative = np.where(ground, stack / np.where(ground, mean, 1.0), np.nan)
+    relative = np.where(ground, stack / np.where(ground, mean, 1.0), np.nan)[:-1].astype(np.float32)
     finite = np.isfinite(relative)
-    smooth = np.stack([
-        uniform_filter(np.where(f, r, 0.0), 5) / np.maximum(uniform_filter(f.astype(float), 5), 1e-3)
-        for r, f in zip(relative[:-1], finite[:-1], strict=True)
-    ])  # fmt: skip
-    smooth /= np.median(smooth[:, ground], axis=1)[:, None, None]
-    lively = smooth[:, ground].std(axis=0)
+    side = (1, LIVELY_PX, LIVELY_PX)
+    # Liveliness is the past's alone. The median is of every fourth pixel, whose windows overlap anyway.
+    smooth = uniform_filter(np.where(finite, relative, np.float32(0)), side)
+    smooth = (smooth / np.maximum(uniform_filter(finite.astype(np.float32), side), np.float32(1e-3)))[:, ground]
+    smooth /= np.median(smooth[:, ::4], axis=1)[:, None]
+    lively = smooth.std(axis=0)
     level = mean[ground]
     ordinary = (level >= np.quantile(level, 0.1)) & (level <= np.quantile(level, 0.9))
     low, high = np.quantile(lively[ordinary], [0.5, 0.75])
@@ -176,15 +178,25 @@ def _calmed(ratio: FloatArray, weather: FloatArray) -> FloatArray:
         return np.asarray(np.exp(log - weather[:, 0]) - 1.0)
     y = (log[:-1] - weather[:-1, 0])[past]
     x = np.column_stack([np.ones(y.size), weather[:-1, 1:][past]])
-    precision = np.array([1e-6, 1 / RIDGE**2, 1 / SEASON_SD**2, 1 / SEASON_SD**2])
-    beta = np.zeros(4)
-    for _ in range(8):
+    precision = np.diag([1e-6, 1 / RIDGE**2, 1 / SEASON_SD**2, 1 / SEASON_SD**2])
+    beta: FloatArray = np.zeros(4)
+    weight, sigma = np.ones(y.size), 1.0
+    for _ in range(6):
         rest = y - x @ beta
-        sigma = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), 1e-4)
-        z = (rest - np.median(rest)) / sigma
+        middle = float(np.median(rest))
+        sigma = max(1.4826 * float(np.median(np.abs(rest - middle))), 1e-4)
+        z = (rest - middle) / sigma
         weight = np.where(z > 1.0, 1.0 / np.maximum(z, 1e-9), np.where(z < -2.0, 2.0 / np.maximum(-z, 1e-9), 1.0))
-        beta = np.linalg.solve((x.T * weight) @ x / sigma**2 + np.diag(precision), (x.T * weight) @ y / sigma**2)
-    return np.asarray(np.exp(log - weather[:, 0] - weather[:, 1:] @ beta[1:]) - 1.0)
+        beta = np.linalg.solve((x.T * weight) @ x / sigma**2 + precision, (x.T * weight) @ y / sigma**2)
+    # A past look took part in its own correction, the look to be counted did not. Each past look is corrected by
+    # the fit without it (Cook & Weisberg 1982, Residuals and Influence in Regression, 2.2.8), or its cars would
+    # seem dimmer than those of today.
+    reach = np.linalg.solve((x.T * weight) @ x / sigma**2 + precision, (x.T * (weight / sigma**2)))
+    own = np.clip((x * reach.T).sum(axis=1), 0.0, 0.9)
+    without = beta[:, None] - reach * ((y - x @ beta) / (1.0 - own))
+    taken = np.asarray(weather[:, 1:] @ beta[1:])
+    taken[:-1][past] = (x[:, 1:] * without[1:].T).sum(axis=1)
+    return np.asarray(np.exp(log - weather[:, 0] - taken) - 1.0)
 
 
 def _pooling(empty: Sequence[FloatArray]) -> float:
@@ -195,7 +207,7 @@ def _pooling(empty: Sequence[FloatArray]) -> float:
         float(np.nanstd(np.convolve(one, np.ones(SIX) / SIX, mode="valid"))) / max(float(np.nanstd(one)), 1e-9)
         for one in empty
     ]
-    return float(np.clip(np.nanmedian(ratios), 1.0 / np.sqrt(SIX), 1.0))
+    return float(np.clip(np.nanmedian(ratios), POOLED_LEAST, 1.0))
 
 
 def _patches(weights: FloatArray, keep_off: BoolArray) -> list[Place]:

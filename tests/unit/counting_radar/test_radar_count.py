@@ -155,7 +155,8 @@ def test_refusals() -> None:
 
 def test_an_estimate_recovers_what_pairs_teach() -> None:
     pairs = [Pair(0.01 * (n - 10), float(n), 0.5) for n in (0, 5, 10, 20, 30, 60, 90)]
-    made = estimate(0.01 * 40, 0.02, 40, 0.02, pairs)
+    past = 0.01 * (np.random.default_rng(1).exponential(10.0, 40) - 10.0)
+    made = estimate(0.01 * 40, 0.02, past, 0.015, pairs)
     assert made.scale == pytest.approx(0.01, rel=0.15)
     assert made.usual == pytest.approx(10, abs=4)
     assert made.low < 50 < made.high
