@@ -73,7 +73,7 @@ class RadarConditions:
 
 
 def radar_looks(
-    site: Site, plans: Sequence[RadarPlan], seed: int, conditions: RadarConditions | None = None
+    site: Site, plans: Sequence[RadarPlan], seed: int, conditions: RadarConditions | None = None, *, first: int = 0
 ) -> Iterator[RadarLook]:
     """Render passes in order.
 
@@ -86,6 +86,8 @@ def radar_looks(
     seed : int
         Equal seeds give equal looks; each pass has its own stream.
     conditions : RadarConditions, optional
+    first : int
+        Number of the first pass that is rendered; the cars of the earlier ones are placed, but nothing else.
     """
     how = conditions or RadarConditions()
     grid = site.grid(how.gsd_m)
@@ -95,6 +97,8 @@ def radar_looks(
         rng = np.random.default_rng([seed, 41, number])
         if len(cars) != plan.railcars or rng.random() > how.keep_share:
             cars = place_cars(site.tracks, plan.railcars, rng)
+        if number < first:
+            continue
         clean = ground.backscatter(plan, rng) + _cars(cars, grid, ground, plan, how, rng)
         yield RadarLook(plan, grid, _speckle(clean, how, rng), cars)
 
