@@ -12,6 +12,7 @@ import jinja2
 from pipeline.flags import FLAGS
 from pipeline.model import Observation
 from pipeline.report.desk.words import NOTE_MAX, is_control
+from pipeline.report.text import is_upper_limit, rate, unbroken
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 STATIC_TYPES = {
@@ -50,8 +51,13 @@ def minute(at: datetime) -> str:
 
 
 def number(value: float) -> str:
-    """Return railcars without a needless decimal."""
+    """Return a ratio, or a number that a person typed, without a needless decimal."""
     return f"{value:.0f}" if abs(value - round(value)) < 0.05 else f"{value:.1f}"
+
+
+def whole(value: float) -> str:
+    """Return railcars as a whole number: no counter here knows tenths of a car."""
+    return f"{value:.0f}"
 
 
 def counted(observation: Observation) -> str:
@@ -59,9 +65,9 @@ def counted(observation: Observation) -> str:
     if observation.count is None:
         return f"{observation.outcome.value}, no count"
     count = observation.count
-    if count.low <= 0 and count.railcars < count.detection_limit:
-        return f"at most {number(count.high)} railcars (detection limit {number(count.detection_limit)})"
-    return f"{number(count.railcars)} railcars ({number(count.low)}–{number(count.high)})"
+    if is_upper_limit(observation):
+        return f"at most {whole(count.high)} railcars (detection limit {whole(count.detection_limit)})"
+    return f"{whole(count.railcars)} railcars ({whole(count.low)}–{whole(count.high)})"
 
 
 def tally(observation: Observation) -> str:
@@ -69,9 +75,9 @@ def tally(observation: Observation) -> str:
     if observation.count is None:
         return "no count"
     count = observation.count
-    if count.low <= 0 and count.railcars < count.detection_limit:
-        return f"≤ {number(count.high)}"
-    return f"{number(count.railcars)} ({number(count.low)}–{number(count.high)})"
+    if is_upper_limit(observation):
+        return f"at most {whole(count.high)}"
+    return f"{whole(count.railcars)} ({whole(count.low)}–{whole(count.high)})"
 
 
 @cache
@@ -85,6 +91,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters.update(shown=shown, short=short, day=day, minute=minute, number=number, counted=counted, tally=tally)
+    env.filters.update(whole=whole, rate=rate, unbroken=unbroken)
     env.globals.update(flags=FLAGS, note_max=NOTE_MAX, undo_id=uuid.uuid4)
     return env
 
