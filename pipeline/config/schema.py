@@ -139,8 +139,22 @@ class CollectionConfig(_Closed):
     mask: MaskConfig | None = None
     query: dict[str, str | float | int | tuple[str | float | int, ...]] = {}  # server-side, checked again here
     offset_rule: Literal["item", "esa-baseline-0400", "none"] = "item"
+    processing: tuple[
+        str, ...
+    ] = ()  # properties that may hold the processing version, first found; (): the usual ones
     date_from: date | None = None
     date_to: date | None = None
+
+
+class S3Config(_Closed):
+    """How s3:// addresses of a source become https ones; keys come from the environment, never from here."""
+
+    endpoint: str = ""  # "" is Amazon's, by region
+    region: str = "us-west-2"
+    requester_pays: bool = False  # the owner of the keys pays for the transfer
+    path_style: bool = False  # https://endpoint/bucket/key instead of https://bucket.endpoint/key
+    key_env: str = "AWS_ACCESS_KEY_ID"  # name of the environment variable
+    secret_env: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105  # a variable's name, not a secret
 
 
 class SourceConfig(_Closed):
@@ -155,7 +169,8 @@ class SourceConfig(_Closed):
     path: str = ""  # of a folder source
     allowed_hosts: tuple[str, ...] = ()  # hosts that hrefs may name, besides the host of `url`; *.example.org allowed
     allow_loopback: bool = False  # only for servers on this machine
-    signing: Literal["none", "planetary-computer"] = "none"
+    signing: Literal["none", "planetary-computer", "s3"] = "none"
+    s3: S3Config = S3Config()  # for signing: s3
     bearer_env: str = ""  # environment variable with an access token, sent with pixel reads to `token_hosts` only
     token_hosts: tuple[str, ...] = ()
     alternate: str = ""  # key below an asset's `alternate` whose href is read instead, such as https

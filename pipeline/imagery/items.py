@@ -21,6 +21,7 @@ EARLIEST = datetime(1972, 7, 23, tzinfo=UTC)  # launch of the first Landsat
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 BASELINE_0400 = (4, 0)  # from this processing baseline Sentinel-2 numbers carry +1000 (ESA, S2 PDGS PB 04.00, 2022)
 ESA_OFFSET = -0.1
+PROCESSING = ("s2:processing_baseline", "processing:version", "landsat:collection_number", "s1:processing_level")
 PLATFORMS = {"sentinel-2": "S2", "landsat": "L", "sentinel-1": "S1"}
 # Relative orbit from the absolute one in a datatake's name; constants of ESA's S2 orbit definition, and the
 # recorded items of the tests agree with them.
@@ -83,7 +84,7 @@ def _parse(document: Mapping[str, Any], config: SourceConfig, collection: Collec
     if len(assets_found) > 1000:
         raise _BadItemError(f"it lists {len(assets_found)} assets, which no product has.")
     base = address or _self_href(document)
-    processing = _processing(properties)
+    processing = _processing(properties, collection.processing or PROCESSING)
     assets = tuple(
         _asset(band, how, _mapping(assets_found[how.asset]), config, collection, processing, base)
         for band, how in collection.bands.items()
@@ -199,8 +200,8 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _processing(properties: Mapping[str, Any]) -> str:
-    for key in ("s2:processing_baseline", "processing:version", "landsat:collection_number", "s1:processing_level"):
+def _processing(properties: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    for key in keys:
         value = properties.get(key)
         if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value):
             return safe_text(str(value))
