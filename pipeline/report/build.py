@@ -23,7 +23,15 @@ from pipeline.report.coverage import coverage, freshness, reasons
 from pipeline.report.data import ReportData
 from pipeline.report.doubt import doubts
 from pipeline.report.frames import Frame, frames_of
-from pipeline.report.headline import GRAVITY, SEEN, analyst_line, baseline_by_time, headline, in_reading_order, is_open
+from pipeline.report.headline import (
+    GRAVITY,
+    SEEN,
+    analyst_line,
+    baseline_by_time,
+    headline,
+    in_reading_order,
+    is_open,
+)
 from pipeline.report.heatmap import LEVELS, UNITS, heat_maps
 from pipeline.report.method import calibration_view, methods_of
 

@@ -97,7 +97,8 @@ def add_pages(app: FastAPI, page: Page) -> None:
         page.person(request)
         rows = desk.queue()
         if show not in ("open", "silent", "all"):  # what waits for a word is shown first
-            show = "open" if any(r.open for r in rows) else "silent" if any(r.verdict is None for r in rows) else "all"
+            silent = any(row.verdict is None for row in rows)
+            show = "open" if any(row.open for row in rows) else "silent" if silent else "all"
         kept = [r for r in rows if show == "all" or (r.open if show == "open" else r.verdict is None)]
         counts = {"open": sum(r.open for r in rows), "silent": sum(r.verdict is None for r in rows), "all": len(rows)}
         return page.html("queue.html", request, rows=kept, counts=counts, show=show)
