@@ -62,8 +62,8 @@ SECTIONS = (
     ),
     Section(
         "Occupied metres, 1.5 to 5 m",
-        "Metres of occupied track, and cars as metres over the pitch of cars with its spread. The benchmarks of single "
-        "cars measure it too: see 3 m there.",
+        "Metres of occupied track, and cars as metres over the pitch of cars with its spread. The benchmarks of "
+        "single cars measure it too: see 3 m there.",
         (
             "Single cars, their kinds and the gaps between them.",
             "Empty flat cars, and any car at half the usual contrast.",
@@ -85,8 +85,8 @@ SECTIONS = (
     Section(
         "Radar, Sentinel-1",
         "Change of backscatter in one orbit of one platform against controls off the yard, in railcars with an "
-        "interval: a witness through cloud. It enters the judgement only where at least six known counts have shown that it "
-        "follows them (flag `RADAR_UNPROVEN` otherwise); until then it may calm or support an analyst.",
+        "interval: a witness through cloud. It enters the judgement only where at least six known counts have shown "
+        "that it follows them (flag `RADAR_UNPROVEN` otherwise); until then it may calm or support an analyst.",
         (
             "Fewer cars than the stated limit, which for one pass is most of a yard: look at the mean of six passes.",
             "Cars that come and go between passes: 6 to 12 days on one orbit.",
