@@ -34,7 +34,7 @@ MOST_CASES = 10_000_000.0  # a larger weekly count is an error, not a count
 class WeeklySettings:
     """What the detector believes and promises."""
 
-    false_alarms_per_week: float = 0.005  # promised rate of alarms in weeks without excess
+    false_alarms_per_week: float = 0.005  # promised rate of alarms in weeks without excess, those after one included
     period: float = 52.0  # weeks of the annual cycle
     harmonics: int = 2  # at most so many, chosen by BIC
     excesses: tuple[float, ...] = (1.0, 2.0, 3.5, 6.0)  # sizes that are looked for, in standard deviations a week
@@ -217,7 +217,11 @@ class _Model:
 
 
 def _null_odds(baseline: WeeklyBaseline, first: int, settings: WeeklySettings) -> FloatArray:
-    """Return the log odds that weeks without excess give, over the year from `first`; parameters are drawn anew."""
+    """Return the log odds that weeks without excess give, over the year from `first`.
+
+    Parameters are drawn anew for each path, and excesses come as often as they are believed to have come in the past:
+    the weeks just after one are weeks without excess too, and the likeliest to be taken for one.
+    """
     rng = np.random.default_rng(settings.seed)
     begin = max(0, first - BURN_IN)
     span = np.arange(begin, first + round(settings.period))
@@ -227,8 +231,15 @@ def _null_odds(baseline: WeeklyBaseline, first: int, settings: WeeklySettings) -
     spread = baseline.dispersion * np.exp(rng.standard_normal(settings.paths) * baseline.dispersion_log_sd)
     size = _size(mean, spread[:, None], quadratic=baseline.quadratic)
     counts = rng.negative_binomial(size, size / (size + mean)).astype(np.float64)
-    odds = _Model(baseline, span, settings).log_odds(counts)
-    return np.asarray(odds[:, first - begin :].ravel())
+    sd = np.sqrt(_variance(mean, baseline.dispersion, quadratic=baseline.quadratic))
+    excess, now = np.zeros_like(mean), np.zeros(settings.paths)
+    begins = settings.past_onset * (1.0 - settings.stays)
+    for j in range(mean.shape[1]):
+        fresh = np.where(rng.random(settings.paths) < begins, rng.choice(settings.excesses, settings.paths), 0.0)
+        now = np.where((now > 0) & (rng.random(settings.paths) < settings.stays), now, fresh)
+        excess[:, j] = np.where(now > 0, np.maximum(now * sd[:, j], LEAST_EXCESS), 0.0)
+    odds = _Model(baseline, span, settings).log_odds(counts + rng.poisson(excess))
+    return np.asarray(odds[:, first - begin :][excess[:, first - begin :] == 0.0])
 
 
 # -- the baseline ---------------------------------------------------------------------------------------------
