@@ -81,6 +81,9 @@ def plan_round(
         messages.append("The source holds nothing that recent; its whole archive is taken instead.")
         progress.message(messages[-1])
         items, ledger = _search_all(ws, site_name, sources, start, end, progress)
+    for said in stale_sources(ws, site_name, sources, end, settings.stale_after_days):
+        messages.append(said)
+        progress.message(said)
     preference = tuple(config.name for config in sources)
     scenes, dedupe = scenes_from_items(items, preference)
     new, skipped = _split(ws, site_name, scenes)
@@ -97,6 +100,34 @@ def plan_round(
         tuple(messages),
         first_use,
     )
+
+
+def stale_sources(
+    ws: Workspace, site_name: str, sources: Sequence[SourceConfig], until: datetime, after_days: int
+) -> list[str]:
+    """Say for each source how long it has shown no new scene, when that is longer than `after_days`.
+
+    Parameters
+    ----------
+    ws : Workspace
+    site_name : str
+    sources : sequence of SourceConfig
+        That were asked.
+    until : datetime
+        End of the window that was searched, UTC; a search of the past says nothing of today.
+    after_days : int
+    """
+    seen = {row.source: row for row in ws.store.freshness(site_name)}
+    said = []
+    for config in sources:
+        row = seen.get(config.name)
+        newest = row.newest_scene_at if row is not None and row.checked_at <= until else None
+        days = (until - newest).days if newest is not None else 0
+        if days > after_days:
+            said.append(
+                f"Source {config.name}: no new scene for {days} days; its newest of {site_name} is of {newest:%Y-%m-%d}."
+            )
+    return said
 
 
 def _search_all(

@@ -97,10 +97,14 @@ def test_sources_are_listed_with_their_state(world: Path) -> None:
     assert re.search(r"^alive +stac-api +small +never searched +- +- ", text, re.MULTILINE)
     assert "off is off: its terms forbid automated use" in text
     with Workspace.open(world / "config", world / "home") as ws:
+        early = datetime(2023, 11, 2, tzinfo=UTC)
+        assert not run_round(ws, "small", today=early, source="alive", dry_run=True).messages[1:]
+        late = run_round(ws, "small", today=datetime(2023, 11, 20, tzinfo=UTC), source="alive", dry_run=True)
+        assert any("alive: no new scene for 19 days" in said for said in late.messages)
         run_round(ws, "small", today=NOW, source="alive")
     _, text = at_a_terminal(world, "sources")
     assert re.search(
-        r"^alive +stac-api +small +no new scene for \d+ days +2023-10-31 +2023-11-10", text, re.MULTILINE
+        r"^alive +stac-api +small +no new scene for \d+ days +2023-10-31 +2023-11-20", text, re.MULTILINE
     )
     assert re.search(r"^dead +stac-api +small +never searched", text, re.MULTILINE)
     code, text = at_a_terminal(world, "sources", "--json")
