@@ -124,9 +124,7 @@ def stale_sources(
         newest = row.newest_scene_at if row is not None and row.checked_at <= until else None
         days = (until - newest).days if newest is not None else 0
         if days > after_days:
-            said.append(
-                f"Source {config.name}: no new scene for {days} days; its newest of {site_name} is of {newest:%Y-%m-%d}."
-            )
+            said.append(f"Source {config.name}: no new scene for {days} days; its newest is of {newest:%Y-%m-%d}.")
     return said
 
 
