@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 from pipeline.errors import SeriesError
+from pipeline.model import Observation, Outcome
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -26,6 +28,7 @@ LEAST_WEEKS = 26  # fewer past weeks carry no baseline
 LEAST_EXCESS = 0.5  # cases a week: an excess below half a case is none, however quiet the series
 BURN_IN = 10  # weeks before the first judged one through which the sums are already carried
 NODES = ((-math.sqrt(3.0), 1 / 6), (0.0, 2 / 3), (math.sqrt(3.0), 1 / 6))  # Gauss-Hermite, in standard errors
+PRIOR = 0.25  # precision of a weak prior on the coefficients of the log mean: sd 2
 CLEARLY = 3.0  # log likelihood by which a variance growing with the square must win: odds of twenty
 MOST_CASES = 10_000_000.0  # a larger weekly count is an error, not a count
 
@@ -78,6 +81,32 @@ class WeeklyLook:
     log_odds: float  # of an excess now against none
     rate: float  # share of weeks without excess whose odds are at least so high; never below what was simulated
     alarm: bool
+
+
+def weekly_counts(observations: Sequence[Observation]) -> tuple[date, FloatArray]:
+    """Return the first Monday of a site's series and the mean count of each week's looks, NaN where none counted.
+
+    So a second opinion on the judge: whole weeks hide what one look shows, and say nothing of how sure a count is.
+
+    Raises
+    ------
+    SeriesError
+        When no look counts.
+    """
+    weeks: dict[int, list[float]] = {}
+    for row in observations:
+        if row.count is None or row.outcome not in (Outcome.COUNTED, Outcome.FLAGGED) or row.superseded_by:
+            continue
+        if "RADAR_UNPROVEN" not in (*row.flags, *row.count.flags):
+            monday = (row.observed_at.astimezone(UTC).date().toordinal() - 1) // 7
+            weeks.setdefault(monday, []).append(row.count.railcars)
+    if not weeks:
+        raise SeriesError("no look counts railcars, so there is no weekly series.")
+    first = min(weeks)
+    out = np.full(max(weeks) - first + 1, np.nan)
+    for week, values in weeks.items():
+        out[week - first] = round(sum(values) / len(values))
+    return date.fromordinal(7 * first + 1), out
 
 
 def fit_weekly(past: Sequence[float] | FloatArray, settings: WeeklySettings = WeeklySettings()) -> WeeklyBaseline:
@@ -257,17 +286,17 @@ def _fit(
     """Return the log likelihood and the baseline of one form, by EM over which weeks held an excess."""
     design = _design(week, weeks, settings.period, harmonics, trend=trend)
     clean = np.ones(len(y))
-    coefficients = np.zeros(design.shape[1])
-    coefficients[0] = math.log(max(float(y.mean()), 0.05))
+    middle = np.zeros(design.shape[1])
+    middle[0] = math.log(max(float(y.mean()), 0.5 / len(y)))  # an all-zero past is not a mean of zero
+    coefficients = middle
     spread, log_like, information = 0.5, 0.0, np.eye(design.shape[1])
     for turn in range(12):
         for _ in range(3 if turn else 8):
             mean = np.exp(np.clip(design @ coefficients, -15.0, 16.0))
             variance = _variance(mean, spread, quadratic=quadratic)
-            information = design.T @ ((clean * mean**2 / variance)[:, None] * design) + 1e-6 * np.eye(
-                len(coefficients)
-            )
-            gradient = design.T @ (clean * (y - mean) * mean / variance)
+            worth = clean * mean**2 / variance
+            information = design.T @ (worth[:, None] * design) + PRIOR * np.eye(len(coefficients))
+            gradient = design.T @ (clean * (y - mean) * mean / variance) - PRIOR * (coefficients - middle)
             coefficients = coefficients + np.clip(np.linalg.solve(information, gradient), -2.0, 2.0)
         mean = np.exp(np.clip(design @ coefficients, -15.0, 16.0))
 

@@ -52,25 +52,13 @@ def observations(table: pd.DataFrame, orbit: str) -> list[Observation]:
             tuple(likelihood / likelihood.max()), "radar", "bench",
         )  # fmt: skip
         name = f"{orbit}_{at:%Y%m%d}"
-        out.append(
-            Observation(
-                str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
-                "car-storage",
-                name,
-                at.to_pydatetime(),
-                "sentinel-1",
-                "S1",
-                orbit,
-                10.0,
-                Outcome.COUNTED,
-                1.0,
-                (),
-                "radar",
-                "bench",
-                "",
-                count=count,
-            )  # fmt: skip
-        )
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+        day = at.to_pydatetime()
+        row = Observation(
+            identity, "car-storage", name, day, "sentinel-1", "S1A", orbit, 10.0, Outcome.COUNTED, 1.0, (), "radar",
+            "bench", "", count=count,
+        )  # fmt: skip
+        out.append(row)
     return out
 
 
@@ -100,7 +88,8 @@ def main() -> None:
             whole = judge(site, rows, settings, cache_dir=options.cache or Path(folder))
             ran += not whole.cannot_judge
             print(f"\n{orbit}: {len(rows)} rows, {rows[0].observed_at:%Y-%m-%d} to {rows[-1].observed_at:%Y-%m-%d}")
-            print(f"  {len(whole.baselines)} judged, {len(whole.surges)} episodes, {len(whole.alarms)} alarms")  # fmt: skip
+            judged, episodes = len(whole.baselines), len(whole.surges)
+            print(f"  {judged} judged, {episodes} episodes, {len(whole.alarms)} alarms")
             mean = table["total_mean"].rolling(20, min_periods=5).median()
             odd = table[table["total_anomaly"].astype(bool)]
             above = odd[odd["total_mean"] > mean[odd.index]]["interval_from"]

@@ -6,10 +6,10 @@ Definitions, as in R_peer_overall.csv: the tested weeks are 576 to 624; FPR is t
 current outbreak cases that have an alarm, over all series; POD is the share of series with an alarm between the first
 and the last week of their current outbreak. Ours is fitted on weeks 1 to 575 and its thresholds come from simulating
 that fit; nothing is read off the tested weeks. The two rates it is run at, 0.005 and 0.018 a week, were chosen on
-series of the same design drawn here (`--own` 11, 12 and 21: FPR 0.0038 to 0.0055 and 0.0165 to 0.0173), which share no
-draw with the reported ones. A first run on the reported series, with thresholds from quiet weeks alone, gave FPR 0.0059
-and 0.0211: too much, from the weeks just after an outbreak. Since then thresholds are simulated with excesses in the
-paths; that was settled on the own series, and the two rates stayed.
+series of the same design drawn here (`--own` 11, 12 and 21: FPR 0.0038 to 0.0055 and 0.0165 to 0.0173), which share
+no draw with the reported ones. A first run on the reported series, with thresholds from quiet weeks alone, gave FPR
+0.0059 and 0.0211: too much, from the weeks just after an outbreak. Since then thresholds are simulated with excesses
+in the paths; that was settled on the own series, and the two rates stayed.
 """
 
 from __future__ import annotations
