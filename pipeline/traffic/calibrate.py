@@ -24,6 +24,7 @@ METHOD_VERSION = "traffic-1"
 YARDS = 100  # simulated side by side
 DAYS_A_YEAR = 365.2425
 WARM_YEARS = 2.0  # before counting begins: the baseline fills
+OPENS_MORE = 1.5  # runs of the first pass are more than episodes of the second: it opens them lower, then looks again
 TABLE = 160  # points that a calibrated curve is kept at
 
 
@@ -136,19 +137,20 @@ def _simulate(
     possible = np.isfinite(alone.score)
     look_curve = _curve(_run_maxima(np.where(possible, alone.look, -np.inf), alone.calm), years)
     sum_curve = _curve(_run_maxima(np.where(possible, alone.sum, -np.inf), alone.calm), years)
-    first = Scores(*look_curve, *sum_curve, watch=np.inf)
+    first = Scores(*look_curve, *sum_curve, watch=np.inf, alert=np.inf)
     joint = np.where(possible, np.maximum(first.of_look(alone.look), first.of_sum(alone.sum)), -np.inf)
     best = _run_maxima(joint, alone.calm)
     target = rates_of(settings)
-    watch = _level(best, target[0], years)
+    watch = _level(best, OPENS_MORE * target[0], years)
     # Second pass, other numbers: the live recursion itself, episodes and all, opening at the watch level.
-    scores = Scores(*look_curve, *sum_curve, watch=watch)
+    alert = max(watch, _level(best, target[1], years))
+    scores = Scores(*look_curve, *sum_curve, watch=watch, alert=alert)
     lived_engine.scores = scores
     part = slice(begin, len(long))
     lived, years = run(lived_engine, part, 2), years_of(part)
     best = _episode_maxima(lived.score, lived.open, watch)
     levels = [max(watch, _level(best, rate, years)) for rate in target]
-    scores = Scores(*look_curve, *sum_curve, watch=levels[0])
+    scores = Scores(*look_curve, *sum_curve, watch=levels[0], alert=levels[1])
     return Calibration(scores, tuple(float(v) for v in best), years, levels[0], levels[1], levels[2], digest)
 
 
@@ -231,7 +233,7 @@ def to_json(made: Calibration) -> dict[str, Any]:
     s = made.scores
     return {
         "look_x": s.look_x.tolist(), "look_y": s.look_y.tolist(),
-        "sum_x": s.sum_x.tolist(), "sum_y": s.sum_y.tolist(), "opens": s.watch,
+        "sum_x": s.sum_x.tolist(), "sum_y": s.sum_y.tolist(), "opens": s.watch, "spoils": s.alert,
         "levels": list(made.levels), "years": made.years,
         "watch": made.watch, "alert": made.alert, "high": made.high, "digest": made.digest,
     }  # fmt: skip
@@ -249,7 +251,7 @@ def from_json(kept: Mapping[str, Any]) -> Calibration:
         np.array(kept[name], dtype=np.float64) for name in ("look_x", "look_y", "sum_x", "sum_y")
     )
     return Calibration(
-        Scores(look_x, look_y, sum_x, sum_y, float(kept["opens"])),
+        Scores(look_x, look_y, sum_x, sum_y, float(kept["opens"]), float(kept["spoils"])),
         tuple(float(v) for v in kept["levels"]), float(kept["years"]),
         float(kept["watch"]), float(kept["alert"]), float(kept["high"]), str(kept["digest"]),
     )  # fmt: skip

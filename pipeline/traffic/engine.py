@@ -22,7 +22,7 @@ Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-AFTER_ALARM = 0.1  # weight of alarming looks once their episode has ended
+AFTER_ALARM = 0.1  # weight of the looks of an episode of tier alert or high once it has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
@@ -76,6 +76,7 @@ class Scores:
     sum_x: FloatArray  # log pooled statistic, ascending
     sum_y: FloatArray
     watch: float  # score from which an episode opens
+    alert: float  # score from which its looks are kept out of the baseline: leaving every watch out would bias it
 
     def of_look(self, x: FloatArray) -> FloatArray:
         """Return the score of -log tails, extended linearly beyond the last simulated value."""
@@ -112,6 +113,7 @@ class Engine:
         self.calm_before: IntArray = np.zeros(size, dtype=np.int64)
         self.gap: FloatArray = np.full(size, 1e9)  # days between this day's look and the informative one before
         self.last: FloatArray = np.full(size, -1e9)  # day of the last informative look
+        self.strongest: FloatArray = np.full(size, -1e9)  # score of the open episode
         self.broken: BoolArray = np.zeros(size, dtype=np.bool_)  # the open episode began before a break
         self.last_day = -1.0
         self.last_year = 0
@@ -231,6 +233,7 @@ class Engine:
             self.is_open |= opening
             self.since[opening] = t
             self.calm[opening] = 0
+        self.strongest = np.where(self.is_open, np.maximum(self.strongest, score), -1e9)
         calm = self.calm_before if again else self.calm
         self.calm_before = calm.copy()
         now = np.where(telling, np.where(inside, calm + 1, 0), calm)
@@ -246,10 +249,12 @@ class Engine:
         """Weigh the looks of closed episodes and sum their windows again."""
         days = np.array(self.window.days)
         closed = ended | regime
+        alert = np.inf if self.scores is None else self.scores.alert
+        lasting = np.where(self.strongest >= alert, AFTER_ALARM, 1.0)
         rows = np.flatnonzero(closed)
         for row in rows:
             within = days >= self.since[row]
-            factor = np.where(within, AFTER_ALARM, 1.0) if ended[row] else np.where(within, 1.0, BEFORE_REGIME)
+            factor = np.where(within, lasting[row], 1.0) if ended[row] else np.where(within, 1.0, BEFORE_REGIME)
             self.window.weight[: len(days), row] *= factor
         self.is_open &= ~closed
         self.broken &= ~closed

@@ -26,7 +26,7 @@ PAD = 3  # further levels on both sides, for the season
 RATIOS = (2, 4, 8)
 RATIO_SHIFT = (3, 6, 9)  # lattice steps
 LATTICE = PAD + LEVELS + PAD + RATIO_SHIFT[-1]  # levels whose probabilities are held; the highest mean is 3900
-DISPERSIONS = (0.8, 2.5, 12.0)  # size k of the negative binomial: variance = mean + mean**2 / k
+DISPERSIONS = (0.8, 1.7, 3.6, 12.0)  # size k of the negative binomial: variance = mean + mean**2 / k
 ZEROS = (0.0, 0.25, 0.5)  # probability that no traffic runs
 KINDS = len(DISPERSIONS) * len(ZEROS)
 BASE = LEVELS * KINDS  # nodes of the baseline

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
@@ -39,8 +40,11 @@ def error_class(look: Evidence) -> ErrorClass:
     vector = look.likelihood
     flat = np.flatnonzero(vector >= 0.9)
     if vector[0] >= 0.9 and flat.size >= 5 and flat[-1] < COUNT_MAX:
-        limit = min(LIMITS[1:], key=lambda value: abs(value - float(flat[-1])))
-        return ErrorClass(SDS[1], limit)
+        # As in `look_vectors`: 0.9 is reached 1.28 sd below the limit, LOWER 0.65 sd above it.
+        spread = (float(np.flatnonzero(vector >= LOWER)[-1]) - float(flat[-1])) / 1.93
+        edge = float(flat[-1]) + 1.28 * spread
+        limit = min(LIMITS[1:], key=lambda value: abs(value - edge))
+        return ErrorClass(_nearest(spread / float(np.sqrt((edge + 10.0) / 20.0))), limit)
     inside = np.flatnonzero(vector >= LOWER)
     best, first, last = int(vector.argmax()), int(inside[0]), int(inside[-1])
     # Each end of the central 90 % lies Z90 standard deviations off, as large as they are there; a side that is cut
@@ -51,7 +55,11 @@ def error_class(look: Evidence) -> ErrorClass:
         if 0 < end < COUNT_MAX or (end == 0 == best)
     ]
     sd = sum(sides) / len(sides) if sides else SDS[-1]
-    return ErrorClass(min(SDS, key=lambda value: abs(np.log((value + 0.5) / (sd + 0.5)))), 0)
+    return ErrorClass(_nearest(sd), 0)
+
+
+def _nearest(sd: float) -> float:
+    return min(SDS, key=lambda value: abs(np.log((value + 0.5) / (sd + 0.5))))
 
 
 def reading_of(looks: FloatArray, day: float) -> Reading:
@@ -87,8 +95,8 @@ def look_vectors(estimate: FloatArray, kind: ErrorClass) -> FloatArray:
     out = np.exp(-0.5 * (gap / sd) ** 2)
     if kind.limit:
         below = estimate <= kind.limit
-        over = np.maximum(N - kind.limit, 0.0)
-        out[below] = np.exp(-0.5 * (over / np.maximum(kind.sd_at(kind.limit), 0.3)) ** 2)
+        # The estimate lay at or below the limit: the probability of that, for each true number.
+        out[below] = ndtr((kind.limit + 0.5 - N) / sd[0])
     return np.asarray(out / out.max(axis=1, keepdims=True))
 
 

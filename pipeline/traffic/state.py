@@ -20,7 +20,7 @@ from pipeline.traffic.likelihood import Evidence
 from pipeline.traffic.quiet import reading_of
 from pipeline.traffic.stream import Stream
 
-_ARRAYS = ("sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken")
+_ARRAYS = ("sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken", "strongest")
 _PLAIN = ("last_day", "last_year")
 _SUMS = ("total", "count", "season")  # of the window
 _PLACES = ("entered", "expired")

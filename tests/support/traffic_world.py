@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 from shapely.geometry import box
 
 from pipeline.model import COUNT_MAX, Count, Observation, Outcome, Site, Zone
@@ -171,8 +172,9 @@ def an_observation(
 @lru_cache(maxsize=20_000)
 def _vector(seen: int, sd: float, limit: int) -> tuple[float, ...]:
     if limit:
-        spread = max(1.0 * np.sqrt((limit + 10) / 20), 0.3)
-        out = np.exp(-0.5 * (np.maximum(N - limit, 0.0) / spread) ** 2)
+        # What was seen lay at or below the limit: the probability of that, for each true number.
+        spread = np.maximum(sd * np.sqrt((N + 10) / 20), 0.05)
+        out = norm.cdf((limit + 0.5 - N) / spread)
     elif sd == 0:
         out = (seen == N).astype(np.float64)
     else:
