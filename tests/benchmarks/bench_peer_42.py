@@ -54,9 +54,11 @@ class Tested:
 
 def benchmark(folder: Path, every: int) -> Tested:
     """Read the benchmark with the peer's answers."""
-    series = pd.read_csv(folder / "bench42" / "series_even.csv.gz")
-    weekly = pd.read_csv(folder / "bench42" / "weekly_even.csv.gz")
-    outbreaks = pd.read_csv(folder / "bench42" / "outbreaks_even.csv").set_index("id")
+    series, weekly, outbreaks = (
+        pd.concat([pd.read_csv(path) for path in sorted((folder / "bench42").glob(f"{kind}_*.csv*"))])
+        for kind in ("series", "weekly", "outbreaks")
+    )
+    outbreaks = outbreaks.set_index("id")
     names = sorted(series["id"].unique())[::every]
     series["y"] = series["y0"] + series["outbreak"]
     counts = series.pivot(index="id", columns="t", values="y").loc[names].to_numpy(dtype=np.float64)
