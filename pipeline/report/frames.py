@@ -84,7 +84,9 @@ def frames_of(
     """
     story = story_of(surge, observations)
     together = story.alarm is not None and story.alarm is story.peak
-    wanted: list[tuple[str, Observation | None]] = [("Last quiet look", story.quiet)]
+    wanted: list[tuple[str, Observation | None]] = [
+        ("Last clear quiet look" if story.passed_over else "Last quiet look", story.quiet)
+    ]
     wanted += (
         [("First alarm and peak", story.peak)]
         if together

@@ -20,6 +20,7 @@ from pipeline.round.words import words_on_record
 from pipeline.round.workspace import Workspace
 from pipeline.store.identity import config_digest
 from pipeline.traffic import Judgement
+from pipeline.traffic.kinds import kind_changes
 
 LIBRARIES = ("rasterio", "numpy", "scikit-image", "scipy", "prefect", "geopandas")
 
@@ -95,6 +96,7 @@ def report_data(
         messages=tuple(messages),
         stale_after_days=settings.stale_after_days,
         look_for=look_finder(ws, site_name),
+        kind_changes=tuple(change.sentence for change in reversed(kind_changes(observations, settings.alarms))),
     )
 
 

@@ -14,6 +14,7 @@ from shapely.geometry import LineString, Polygon
 from shapely.ops import unary_union
 
 from pipeline.model import Grid, Observation, Outcome, Railcar, Site, Surge
+from pipeline.report.episode import story_of
 
 LOOKS_AROUND = 8  # offered before and after the episode
 _SEEN = (Outcome.COUNTED, Outcome.FLAGGED)
@@ -97,14 +98,10 @@ def offered(surge: Surge, observations: Sequence[Observation]) -> tuple[Observat
 
 
 def first_pair(surge: Surge, looks: Sequence[Observation]) -> tuple[Observation | None, Observation | None]:
-    """Return the two looks compared at first: the last quiet one, and the peak."""
-    seen = [o for o in looks if o.outcome in _SEEN]
-    quiet = [o for o in seen if o.observed_at <= surge.onset_earliest]
-    if not quiet:
-        quiet = [o for o in seen if o.observed_at < surge.onset_latest]
-    later = [o for o in seen if o.observed_at >= surge.onset_latest]
+    """Return the two looks compared at first: the quiet one that the report shows too, and the peak."""
+    later = [o for o in looks if o.outcome in _SEEN and o.observed_at >= surge.onset_latest]
     peak = min(later, key=lambda o: abs(o.observed_at - surge.peak_at), default=None)
-    return (quiet[-1] if quiet else None), peak
+    return story_of(surge, looks).quiet, peak
 
 
 def part_of(surge: Surge, observation: Observation) -> str:

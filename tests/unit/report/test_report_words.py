@@ -12,7 +12,7 @@ from pipeline.model import Outcome, SurgeStatus
 from pipeline.report import NextPass, chart, series, text
 from pipeline.report.coverage import coverage, freshness
 from pipeline.report.doubt import doubts
-from pipeline.report.episode import story_of
+from pipeline.report.episode import Story, story_of
 from pipeline.report.headline import headline, in_reading_order
 from pipeline.report.heatmap import heat_maps
 
@@ -143,6 +143,30 @@ def test_the_story_prefers_a_quiet_look_of_the_alarms_sensor():
     assert story.quiet is not None and story.alarm is not None and story.peak is not None
     assert story.quiet.observed_at <= surge.onset_earliest < story.alarm.observed_at < story.peak.observed_at
     assert story.peak.count is not None and story.peak.count.railcars == surge.peak_railcars
+
+
+def test_a_quiet_look_half_in_cloud_gives_way_to_a_clear_one_of_the_weeks_before():
+    data = a_report(years=1)
+    surge = data.surges[0]
+    usual = story_of(surge, data.observations)
+    assert usual.quiet is not None and not usual.passed_over
+
+    def clouded(days: float) -> Story:
+        assert usual.quiet is not None
+        since = usual.quiet.observed_at - timedelta(days=days)
+        hidden = tuple(
+            replace(o, clear_fraction=0.7) if since < o.observed_at <= usual.quiet.observed_at else o
+            for o in data.observations
+        )
+        return story_of(surge, hidden)
+
+    clear = clouded(1)
+    assert clear.passed_over and clear.quiet is not None
+    assert clear.quiet.observed_at < usual.quiet.observed_at
+    assert clear.quiet.clear_fraction == 1.0
+    long = clouded(60)  # nothing clear near it: an old look would show another season
+    assert not long.passed_over and long.quiet is not None
+    assert long.quiet.observed_at == usual.quiet.observed_at
 
 
 def test_what_would_change_the_mind_names_passes_cloud_and_radar():
