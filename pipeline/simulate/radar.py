@@ -61,7 +61,8 @@ class RadarConditions:
     """How hard the simulated world is."""
 
     gsd_m: float = 10.0
-    looks: float = 4.4  # equivalent number of looks of a pixel; GRD IW 4.4, OPERA RTC-S1 at 30 m 7 to 8 as measured
+    # Equivalent number of looks of a pixel: GRD IW 4.4, OPERA RTC-S1 at 30 m 7 to 8 as measured; inf: no speckle.
+    looks: float = 4.4
     resolution_m: float = 20.0  # full width at half maximum; speckle is correlated over it
     moisture_db: float = 0.7  # standard deviation from pass to pass, common to the scene
     unlike_db: float = 0.25  # standard deviation by which kinds of ground and the yard differ in it
@@ -194,6 +195,8 @@ def _speckle(clean: NDArray[np.float64], how: RadarConditions, rng: np.random.Ge
     Correlated gamma speckle is made as the sum of squares of correlated Gaussian fields, two a look (Goodman 2007,
     Speckle Phenomena in Optics, ch. 3).
     """
+    if not np.isfinite(how.looks):
+        return clean.astype(np.float32)
     sigma = max(how.resolution_m / 2.355 / how.gsd_m / np.sqrt(2.0), 1e-3)
     # A last, lighter look makes the equivalent number of looks fractional: (k + w)^2 / (k + w^2) = looks.
     k = int(how.looks)
