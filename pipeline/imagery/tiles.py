@@ -1,15 +1,17 @@
-"""Source kinds `xyz` and `wmts`: dated map tiles, mosaicked on the site's grid by GDAL's own tile drivers."""
+"""Source kinds `xyz` and `wmts`: dated map tiles, mosaicked on the site's grid by GDAL's own tile driver."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from xml.sax.saxutils import escape
+from uuid import uuid4
 
 import numpy as np
 import rasterio
@@ -23,28 +25,27 @@ from rasterio.vrt import WarpedVRT
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError, SourceError
 from pipeline.imagery.chip_area import area_to_read, grid_over
-from pipeline.imagery.tiles_web import probe_tile
-from pipeline.imagery.tiles_wmts import Layer, read_layer, with_time
-from pipeline.model import Asset, Chip, Item, Scene, Site
+from pipeline.imagery.tiles_web import fetch_tiles
+from pipeline.imagery.tiles_wmts import Layer, read_layer
+from pipeline.model import Asset, Chip, Grid, Item, Scene, Site
 
 COLLECTION = "tiles"
 BANDS = ("red", "green", "blue")
 EQUATOR_M = 2 * np.pi * 6378137.0  # of Web Mercator's sphere
 TILE = 256  # pixels
 MAX_ZOOM = 22
-TIMEOUT_S = 30
 _PLACES = re.compile(r"\{([^{}]*)\}")
-_XYZ = """<GDAL_WMS><Service name="TMS"><ServerUrl>{url}</ServerUrl></Service>
+# GDAL's WMS driver reads tiles from its cache and nowhere else: the address below is only the key of a tile there.
+KEY = "http://tiles.invalid/{zoom}/{x}/{y}"
+_DRIVER = """<GDAL_WMS><Service name="TMS"><ServerUrl>http://tiles.invalid/${{z}}/${{x}}/${{y}}</ServerUrl></Service>
 <DataWindow><UpperLeftX>-20037508.342789244</UpperLeftX><UpperLeftY>20037508.342789244</UpperLeftY>
 <LowerRightX>20037508.342789244</LowerRightX><LowerRightY>-20037508.342789244</LowerRightY>
-<TileLevel>{zoom}</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>{origin}</YOrigin>
+<TileLevel>{zoom}</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>top</YOrigin>
 </DataWindow><Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX><BlockSizeY>256</BlockSizeY>
-<BandsCount>4</BandsCount><MaxConnections>2</MaxConnections><Timeout>{timeout}</Timeout>
-<ZeroBlockHttpCodes>204,404</ZeroBlockHttpCodes><UserAgent>railwatch</UserAgent></GDAL_WMS>"""
-_WMTS = """<GDAL_WMTS><GetCapabilitiesUrl>{path}</GetCapabilitiesUrl><Layer>{layer}</Layer>
-<TileMatrixSet>{matrices}</TileMatrixSet><ZoomLevel>{zoom}</ZoomLevel><BandsCount>4</BandsCount>
-<Timeout>{timeout}</Timeout><ZeroBlockHttpCodes>204,404</ZeroBlockHttpCodes><UserAgent>railwatch</UserAgent>
-</GDAL_WMTS>"""
+<BandsCount>4</BandsCount><OfflineMode>true</OfflineMode>
+<Cache><Type>file</Type><Path>/vsimem/{folder}</Path><Depth>0</Depth><Unique>false</Unique>
+<Expires>1000000000</Expires></Cache></GDAL_WMS>"""
+REACH = 4  # pixels of a tile around the site that cubic convolution may ask for
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class TileSource:
         grid = grid_over(site.crs, area_to_read(site, gsd, len(BANDS)), gsd)
         with (
             _reading(item),
-            self._mosaic(site, item, gsd) as source,
+            self._mosaic(site, item, gsd, grid) as source,
             WarpedVRT(
                 source,
                 crs=grid.crs,
@@ -123,36 +124,36 @@ class TileSource:
         return float(round(zoom_sampling(self.config.zoom, _latitude(site)), 3))
 
     @contextmanager
-    def _mosaic(self, site: Site, item: Item, gsd: float) -> Iterator[rasterio.io.DatasetReader]:
-        """Open the service at the right zoom as one georeferenced RGBA image."""
+    def _mosaic(self, site: Site, item: Item, gsd: float, grid: Grid) -> Iterator[rasterio.io.DatasetReader]:
+        """Fetch the tiles over a grid at the right zoom and open them as one georeferenced RGBA image."""
+        zoom, address = self._addresses(site, item, gsd)
+        columns, rows = _tile_range(grid, zoom)
+        wanted = {(x, y): address(x, y) for y in rows for x in columns}
+        tiles = fetch_tiles(self.config, wanted, item.item_id)
+        folder = f"tiles-{uuid4().hex}"
+        with ExitStack() as stack:
+            for (x, y), body in tiles.items():
+                key = hashlib.md5(KEY.format(zoom=zoom, x=x, y=y).encode(), usedforsecurity=False).hexdigest()
+                stack.enter_context(MemoryFile(body, dirname=folder, filename=key))
+            described = MemoryFile(_DRIVER.format(zoom=zoom, folder=folder).encode(), ext=".xml")
+            yield stack.enter_context(stack.enter_context(described).open(driver="WMS"))
+
+    def _addresses(self, site: Site, item: Item, gsd: float) -> tuple[int, Callable[[int, int], str]]:
+        """Return the zoom and a function that gives the address of the tile at (column, row) from the north-west."""
         config, lat = self.config, _latitude(site)
         if config.kind == "xyz":
             zoom = config.zoom if config.zoom is not None else choose_zoom(gsd, lat)
-            url = item.assets[0].href
-            probe_tile(config, _middle_tile(url, site, zoom), item.item_id)
-            for place in ("x", "y", "z"):
-                url = url.replace("{" + place + "}", "${" + place + "}")
-            origin = "bottom" if "{-y}" in url else "top"
-            xml = _XYZ.format(url=escape(url.replace("{-y}", "${y}")), zoom=zoom, origin=origin, timeout=TIMEOUT_S)
-            with MemoryFile(xml.encode(), ext=".xml") as described, described.open(driver="WMS") as source:
-                yield source
-            return
+            template = item.assets[0].href
+
+            def address(x: int, y: int) -> str:
+                places = {"{z}": zoom, "{x}": x, "{y}": y, "{-y}": 2**zoom - 1 - y}
+                return re.sub("|".join(map(re.escape, places)), lambda m: str(places[m[0]]), template)
+
+            return zoom, address
         layer = read_layer(config)
-        zoom = layer.zoom_for(gsd, lat) if config.zoom is None else config.zoom
-        probe = layer.probe_address(site, zoom, item.processing.partition(" ")[2])
-        if probe:
-            probe_tile(config, probe, item.item_id)
-        document = with_time(layer, item.processing.partition(" ")[2])
-        with MemoryFile(document, ext=".xml") as capabilities:
-            xml = _WMTS.format(
-                path=escape(capabilities.name),
-                layer=escape(layer.name),
-                matrices=escape(layer.matrix_set),
-                zoom=zoom,
-                timeout=TIMEOUT_S,
-            )
-            with MemoryFile(xml.encode(), ext=".xml") as described, described.open(driver="WMTS") as source:
-                yield source
+        level = layer.zoom_for(gsd, lat) if config.zoom is None else min(config.zoom, len(layer.matrices) - 1)
+        time = item.processing.partition(" ")[2]
+        return layer.web_zoom(level), lambda x, y: layer.tile_address(level, x, y, time)
 
     def _dates(self, since: datetime, until: datetime) -> list[tuple[date, str, bool]]:
         """Return (day, time value, uncertain) of what the service offers, in order."""
@@ -229,7 +230,7 @@ def choose_zoom(gsd_m: float, latitude_deg: float) -> int:
 @contextmanager
 def _reading(item: Item) -> Iterator[None]:
     try:
-        with rasterio.Env(GDAL_HTTP_MAX_RETRY=2, GDAL_HTTP_RETRY_DELAY=1, GDAL_CACHEMAX=64 * 2**20):
+        with rasterio.Env(GDAL_CACHEMAX=64 * 2**20):
             yield
     except (RasterioError, OSError) as error:
         reason = re.sub(r"\s+", " ", str(error.__cause__ or error)).strip().rstrip(".")
@@ -252,13 +253,16 @@ def _noon(site: Site, day: date) -> datetime:
     return midnight + timedelta(hours=12) - timedelta(minutes=round(_lonlat(site)[0] * 4))
 
 
-def _middle_tile(template: str, site: Site, zoom: int) -> str:
-    """Return the address of the tile over the middle of the site."""
-    lon, lat = _lonlat(site)
-    number = 2**zoom
-    x = int((lon + 180.0) / 360.0 * number)
-    y = int((1.0 - np.arcsinh(np.tan(np.deg2rad(lat))) / np.pi) / 2.0 * number)
-    places = {"{z}": zoom, "{x}": x, "{y}": y, "{-y}": number - 1 - y}
-    for place, value in places.items():
-        template = template.replace(place, str(value))
-    return template
+def _tile_range(grid: Grid, zoom: int) -> tuple[range, range]:
+    """Return the columns and rows of the tiles that a grid and what is around it touch."""
+    to_mercator = Transformer.from_crs(grid.crs, "EPSG:3857", always_xy=True)
+    west, south, east, north = to_mercator.transform_bounds(*grid.bounds, densify_pts=21)
+    span, half = EQUATOR_M / 2**zoom, EQUATOR_M / 2
+    reach = REACH / TILE
+    first_x, last_x = (west + half) / span - reach, (east + half) / span + reach
+    first_y, last_y = (half - north) / span - reach, (half - south) / span + reach
+    end = 2**zoom - 1
+    return (
+        range(max(math.floor(first_x), 0), min(math.floor(last_x), end) + 1),
+        range(max(math.floor(first_y), 0), min(math.floor(last_y), end) + 1),
+    )

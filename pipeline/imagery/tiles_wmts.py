@@ -1,4 +1,4 @@
-"""What a WMTS says of itself: the layer's dates, zooms and addresses; read with care, then handed to GDAL."""
+"""What a WMTS says of itself: the layer's dates, zooms and the addresses of its tiles."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import date, timedelta
 from xml.etree import ElementTree
 
 import numpy as np
-from pyproj import Transformer
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError, SourceError
 from pipeline.imagery.hosts import gate_for
 from pipeline.imagery.tiles_web import fetch_document
-from pipeline.model import Site
 
 PIXEL_M = 0.00028  # the standard's pixel, metres: sampling = scale denominator times this (OGC 07-057r7, 6.1)
 NS = {"w": "http://www.opengis.net/wmts/1.0", "o": "http://www.opengis.net/ows/1.1"}
 XLINK = "{http://www.w3.org/1999/xlink}href"
-HALF_EQUATOR_M = 20037508.342789244
+HALF_M = 20037508.342789244  # half the equator of Web Mercator's sphere
+TILE = 256  # pixels
+SAMPLING_0_M = 2 * HALF_M / TILE  # of the world in one tile
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,23 @@ class Layer:
     source: str
     name: str
     matrix_set: str
-    mercator: bool
     samplings: tuple[float, ...]  # of each zoom level, metres at the equator
     time_values: tuple[str, ...]  # as listed: single times, or start/end/period
-    template: str  # of a RESTful tile, "" when the service is KVP only
+    template: str  # of a tile's address, with places in braces
     matrices: tuple[str, ...]  # identifiers of the zoom levels
-    document: bytes
+    style: str
 
     def zoom_for(self, gsd_m: float, latitude_deg: float) -> int:
         """Return the coarsest level whose pixels are no larger than `gsd_m` (2 % of slack), else the finest."""
-        factor = np.cos(np.deg2rad(latitude_deg)) if self.mercator else 1.0
+        factor = np.cos(np.deg2rad(latitude_deg))
         for level, sampling in enumerate(self.samplings):
             if sampling * factor <= gsd_m * 1.02:
                 return level
         return len(self.samplings) - 1
+
+    def web_zoom(self, level: int) -> int:
+        """Return the zoom of web maps, where 0 is the world in one tile, that a level is."""
+        return round(float(np.log2(SAMPLING_0_M / self.samplings[level])))
 
     def times(self, since: date, until: date, limit: int) -> list[tuple[date, str, bool]]:
         """Return (day, time value, uncertain) between two days, in order; daily periods are certain."""
@@ -71,22 +74,29 @@ class Layer:
                     day = max(_step(day, period), since) if daily else _step(day, period)
         return [(day, *found[day]) for day in sorted(found)]
 
-    def probe_address(self, site: Site, zoom: int, time: str) -> str:
-        """Return the address of the tile over the site's middle, "" where the standard's formula does not apply."""
-        if not (self.template and self.mercator) or zoom >= len(self.matrices):
-            return ""
-        middle = site.area.centroid
-        x, y = Transformer.from_crs(site.crs, "EPSG:3857", always_xy=True).transform(middle.x, middle.y)
-        span = self.samplings[zoom] * 256
+    def tile_address(self, level: int, column: int, row: int, time: str) -> str:
+        """Return the address of a tile.
+
+        Raises
+        ------
+        ReadError
+            When the service's template asks for something that is not known.
+        """
         places = {
             "tilematrixset": self.matrix_set,
-            "tilematrix": self.matrices[zoom],
-            "tilerow": str(int((HALF_EQUATOR_M - y) / span)),
-            "tilecol": str(int((x + HALF_EQUATOR_M) / span)),
+            "tilematrix": self.matrices[level],
+            "tilerow": str(row),
+            "tilecol": str(column),
             "time": time,
-            "style": "default",
+            "style": self.style,
+            "layer": self.name,
         }
-        return re.sub(r"\{([^{}]*)\}", lambda m: places.get(m[1].lower(), m[0]), self.template)
+        address = re.sub(r"\{([^{}]*)\}", lambda m: places.get(m[1].lower(), m[0]), self.template)
+        if "{" in address:
+            raise ReadError(
+                f"source {self.source}: layer {self.name} asks for {re.findall('{[^{}]*}', address)[0][:60]}."
+            )
+        return address
 
 
 def read_layer(config: SourceConfig) -> Layer:
@@ -95,8 +105,8 @@ def read_layer(config: SourceConfig) -> Layer:
     Raises
     ------
     SourceError
-        When they cannot be had, are not well-formed, carry a document type, lack the layer, or send tiles to
-        hosts that are not the source's.
+        When they cannot be had, are not well-formed, carry a document type, lack the layer, offer it in no grid of
+        web maps, or send tiles to hosts that are not the source's.
     """
     body = fetch_document(config, config.url)
     where = f"source {config.name}: the capabilities"
@@ -106,63 +116,85 @@ def read_layer(config: SourceConfig) -> Layer:
         root = ElementTree.fromstring(body)  # noqa: S314 - entities are refused above
     except ElementTree.ParseError as error:
         raise SourceError(f"{where} are not well-formed XML ({error}).") from error
-    addresses = [node.get(XLINK, "") for node in root.iter() if node.get(XLINK)]
-    addresses += [node.get("template", "") for node in root.iter(f"{{{NS['w']}}}ResourceURL")]
     layers = {_text(node, "o:Identifier"): node for node in root.findall("w:Contents/w:Layer", NS)}
     node = layers.get(config.layer)
     if node is None:
         names = ", ".join(sorted(layers)[:8])
         raise SourceError(f"{where} have no layer '{config.layer}'; there are {len(layers)}: {names}.")
-    tiles = [url.get("template", "") for url in node.findall("w:ResourceURL[@resourceType='tile']", NS)]
-    for address in tiles or [a for a in addresses if a]:
-        try:
-            gate_for(config).check_url(re.sub(r"\{[^{}]*\}", "0", address))
-        except ReadError as error:
-            raise SourceError(str(error)) from error
-    return _layer(config, root, node, tiles[0] if tiles else "", body)
+    layer = _layer(config, root, node)
+    try:
+        gate_for(config).check_url(re.sub(r"\{[^{}]*\}", "0", layer.template))
+    except ReadError as error:
+        raise SourceError(str(error)) from error
+    return layer
 
 
-def with_time(layer: Layer, time: str) -> bytes:
-    """Return the capabilities with `time` as the default of the layer's time dimension, which GDAL then asks for."""
-    ElementTree.register_namespace("", NS["w"])
-    ElementTree.register_namespace("ows", NS["o"])
-    root = ElementTree.fromstring(layer.document)  # noqa: S314 - checked by `read_layer`
-    contents = root.find("w:Contents", NS)
-    for node in [] if contents is None else contents.findall("w:Layer", NS):
-        if _text(node, "o:Identifier") != layer.name:
-            contents.remove(node)  # type: ignore[union-attr] # GDAL reads the one layer faster
-            continue
-        for dimension in node.findall("w:Dimension", NS):
-            default = dimension.find("w:Default", NS)
-            if _text(dimension, "o:Identifier").lower() == "time" and default is not None and time:
-                default.text = time
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
-
-
-def _layer(
-    config: SourceConfig, root: ElementTree.Element, node: ElementTree.Element, template: str, body: bytes
-) -> Layer:
+def _layer(config: SourceConfig, root: ElementTree.Element, node: ElementTree.Element) -> Layer:
     sets = {_text(s, "o:Identifier"): s for s in root.findall("w:Contents/w:TileMatrixSet", NS)}
     offered = [_text(link, "w:TileMatrixSet") for link in node.findall("w:TileMatrixSetLink", NS)]
-    offered = [name for name in offered if name in sets]
-    if not offered:
-        raise SourceError(f"source {config.name}: layer {config.layer} names no tile matrix set.")
-    crs = {name: _text(sets[name], "o:SupportedCRS") for name in offered}
-    mercator = [name for name in offered if re.search(r"(3857|900913)$", crs[name])]
-    chosen = (mercator or offered)[0]
-    matrices = sorted(
-        (-float(_text(m, "w:ScaleDenominator") or "0"), _text(m, "o:Identifier"))
-        for m in sets[chosen].findall("w:TileMatrix", NS)
-    )
+    levels = {name: _levels(sets[name]) for name in offered if name in sets}
+    chosen = next((name for name, found in levels.items() if found), "")
+    if not chosen:
+        raise SourceError(
+            f"source {config.name}: layer {config.layer} is not offered in the grid of web maps (EPSG:3857, tiles of "
+            f"256 pixels), only in {', '.join(offered)[:100] or 'none'}; look for another address of the service."
+        )
     times: list[str] = []
     for dimension in node.findall("w:Dimension", NS):
         if _text(dimension, "o:Identifier").lower() == "time":
             for value in dimension.findall("w:Value", NS):
                 times += [part.strip() for part in (value.text or "").split(",") if part.strip()]
+    styles = node.findall("w:Style", NS)
+    default = next((style for style in styles if style.get("isDefault") == "true"), styles[0] if styles else None)
     return Layer(
-        config.name, config.layer, chosen, bool(mercator), tuple(-scale * PIXEL_M for scale, _ in matrices),
-        tuple(times), template, tuple(name for _, name in matrices), body,
-    )  # fmt: skip
+        source=config.name,
+        name=config.layer,
+        matrix_set=chosen,
+        samplings=tuple(sampling for sampling, _ in levels[chosen]),
+        time_values=tuple(times),
+        template=_template(config, root, node, bool(times)),
+        matrices=tuple(name for _, name in levels[chosen]),
+        style=_text(default, "o:Identifier") if default is not None else "default",
+    )
+
+
+def _levels(matrix_set: ElementTree.Element) -> list[tuple[float, str]]:
+    """Return (sampling, identifier) of each level, coarsest first; none when it is not the grid of web maps."""
+    if not re.search(r"(3857|900913)$", _text(matrix_set, "o:SupportedCRS")):
+        return []
+    found = []
+    for matrix in matrix_set.findall("w:TileMatrix", NS):
+        try:
+            sampling = float(_text(matrix, "w:ScaleDenominator")) * PIXEL_M
+            corner = [float(part) for part in _text(matrix, "w:TopLeftCorner").split()]
+            side = {int(_text(matrix, f"w:{name}") or TILE) for name in ("TileWidth", "TileHeight")}
+        except ValueError:
+            return []
+        zoom = np.log2(SAMPLING_0_M / sampling) if sampling > 0 else np.nan
+        standard = abs(zoom - round(float(zoom))) < 1e-3 if np.isfinite(zoom) else False
+        if not standard or side != {TILE} or (corner and np.hypot(corner[0] + HALF_M, corner[1] - HALF_M) > 1.0):
+            return []
+        found.append((sampling, _text(matrix, "o:Identifier")))
+    return sorted(found, reverse=True)
+
+
+def _template(config: SourceConfig, root: ElementTree.Element, node: ElementTree.Element, timed: bool) -> str:
+    """Return the address of a tile with places in braces: the RESTful one, else one with keys and values."""
+    for resource in node.findall("w:ResourceURL[@resourceType='tile']", NS):
+        if resource.get("template"):
+            return str(resource.get("template"))
+    for operation in root.findall("o:OperationsMetadata/o:Operation[@name='GetTile']", NS):
+        for get in operation.findall("o:DCP/o:HTTP/o:Get", NS):
+            base = get.get(XLINK, "")
+            formats = [(part.text or "").strip() for part in node.findall("w:Format", NS)]
+            image = next((part for part in ("image/png", "image/jpeg") if part in formats), "image/png")
+            asked = {"SERVICE": "WMTS", "REQUEST": "GetTile", "VERSION": "1.0.0", "FORMAT": image}
+            asked |= {"LAYER": "{Layer}", "STYLE": "{Style}", "TILEMATRIXSET": "{TileMatrixSet}"}
+            asked |= {"TILEMATRIX": "{TileMatrix}", "TILEROW": "{TileRow}", "TILECOL": "{TileCol}"}
+            asked |= {"TIME": "{Time}"} if timed else {}
+            joint = "" if base.endswith(("?", "&")) else "&" if "?" in base else "?"
+            return base + joint + "&".join(f"{key}={value}" for key, value in asked.items())
+    raise SourceError(f"source {config.name}: the capabilities do not say where the tiles of {config.layer} are.")
 
 
 def _text(node: ElementTree.Element, path: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
+from support.imagery_servers import LocalServer
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import HostileInputError, ReadError, SourceError
 from pipeline.imagery import tiles_web, tiles_wmts
 from pipeline.imagery.tiles import choose_zoom, open_tiles, zoom_sampling
-from pipeline.imagery.tiles_wmts import Layer, read_layer, with_time
+from pipeline.imagery.tiles_wmts import Layer, read_layer
 
 Answer = Callable[[int, str, bytes], None]
 CAPABILITIES = """<?xml version="1.0"?>
@@ -37,7 +40,8 @@ def config(**extra: object) -> SourceConfig:
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch):
     def give(status: int, kind: str, body: bytes) -> None:
-        monkeypatch.setattr(tiles_web, "_get", lambda address, limit: (status, kind, body))
+        answered = status, {"content-type": kind}, body
+        monkeypatch.setattr(tiles_web, "_get", lambda client, address, limit: answered)
 
     return give
 
@@ -53,8 +57,8 @@ def test_zoom_follows_the_sampling_at_the_latitude() -> None:
 
 
 def test_times_of_a_layer() -> None:
-    layer = Layer("t", "l", "G", True, (1.0,), ("2023-01-30/2023-03-30/P1M", "2020", "2023-02-10/2023-02-12/P1D",
-                                               "nonsense", "2023-13-01"), "", ("0",), b"")  # fmt: skip
+    layer = Layer("t", "l", "G", (1.0,), ("2023-01-30/2023-03-30/P1M", "2020", "2023-02-10/2023-02-12/P1D",
+                                               "nonsense", "2023-13-01"), "", ("0",), "default")  # fmt: skip
     found = layer.times(date(2020, 1, 1), date(2023, 2, 20), 100)
     assert found == [
         (date(2020, 1, 1), "2020", True),
@@ -63,21 +67,34 @@ def test_times_of_a_layer() -> None:
         (date(2023, 2, 11), "2023-02-11", False),
         (date(2023, 2, 12), "2023-02-12", False),
     ]
-    endless = Layer("t", "l", "G", True, (1.0,), ("0001-01-01/9998-12-31/P1D",), "", ("0",), b"")
+    endless = Layer("t", "l", "G", (1.0,), ("0001-01-01/9998-12-31/P1D",), "", ("0",), "default")
     with pytest.raises(SourceError, match="more than 50 dates"):
         endless.times(date(2020, 1, 1), date(2023, 1, 1), 50)
     assert len(endless.times(date(2020, 1, 1), date(2020, 1, 5), 50)) == 5
 
 
-def test_capabilities_are_read_and_given_on_with_the_time(answer: Answer) -> None:
+def test_capabilities_give_zooms_and_addresses(answer: Answer) -> None:
     answer(200, "text/xml", CAPABILITIES.replace("HOST", "127.0.0.1").encode())
     layer = read_layer(config())
-    assert layer.mercator
     assert layer.zoom_for(80000.0, 0.0) == 1
     assert layer.zoom_for(200000.0, 0.0) == 0
-    text = with_time(layer, "2023-10-02").decode()
-    assert "2023-10-02</Default>" in text.replace("ns0:", "")
-    assert "other" not in text
+    assert [layer.web_zoom(level) for level in (0, 1)] == [0, 1]
+    assert layer.tile_address(1, 0, 1, "2023-10-02") == "http://127.0.0.1/2023-10-02/1/1.png"
+
+
+def test_a_service_without_rest_is_asked_by_keys_and_values(answer: Answer) -> None:
+    where = (
+        '<ows:OperationsMetadata><ows:Operation name="GetTile"><ows:DCP><ows:HTTP>'
+        '<ows:Get xlink:href="http://127.0.0.1/service?key=1"/></ows:HTTP></ows:DCP></ows:Operation>'
+        "</ows:OperationsMetadata><Contents>"
+    )
+    body = re.sub(r"<ResourceURL[^>]*/>", "", CAPABILITIES).replace("<Contents>", where)
+    answer(200, "text/xml", body.encode())
+    address = read_layer(config()).tile_address(1, 0, 1, "2023-10-02")
+    assert address.startswith("http://127.0.0.1/service?key=1&SERVICE=WMTS&REQUEST=GetTile&")
+    assert {"LAYER=daily", "TILEMATRIXSET=G", "TILEMATRIX=1", "TILEROW=1", "TILECOL=0", "TIME=2023-10-02"} <= set(
+        address.partition("?")[2].split("&")
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,6 +107,9 @@ def test_capabilities_are_read_and_given_on_with_the_time(answer: Answer) -> Non
         (200, "text/xml", CAPABILITIES.replace("HOST", "tiles.example.org").encode(), "tiles.example.org"),
         (200, "text/xml", CAPABILITIES.replace("HOST", "169.254.169.254").encode(), "169.254.169.254"),
         (200, "text/xml", CAPABILITIES.replace("http://HOST", "file:///etc").encode(), "not an http"),
+        (200, "text/xml", CAPABILITIES.replace("EPSG::3857", "EPSG::2056").encode(), "not offered in the grid"),
+        (200, "text/xml", CAPABILITIES.replace("559082264", "500000000").encode(), "not offered in the grid"),
+        (200, "text/xml", CAPABILITIES.replace("559082264", "-1").encode(), "not offered in the grid"),
     ],
 )
 def test_bad_capabilities_are_one_sentence(answer: Answer, status: int, kind: str, body: bytes, words: str) -> None:
@@ -98,15 +118,66 @@ def test_bad_capabilities_are_one_sentence(answer: Answer, status: int, kind: st
         read_layer(config())
 
 
-def test_probe_refuses_redirects_and_pages(answer: Answer) -> None:
-    answer(302, "", b"")
-    with pytest.raises(HostileInputError, match="redirects"):
-        tiles_web.probe_tile(config(), "http://127.0.0.1/1/2/3.png", "item")
-    answer(200, "text/html", b"hello")
-    with pytest.raises(ReadError, match="instead of an image"):
-        tiles_web.probe_tile(config(), "http://127.0.0.1/1/2/3.png", "item")
+def tile_server(answers: dict[str, tuple[int, dict[str, str], bytes]]):
+    server = LocalServer()
+    for path, found in answers.items():
+        server.answers[path] = lambda _, found=found: found
+    return server
+
+
+PNG = b"\x89PNG\r\n\x1a\n..."
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "words"),
+    [
+        (
+            (302, {"Location": "http://169.254.169.254/latest/meta-data"}, b""),
+            HostileInputError,
+            r"169\.254\.169\.254",
+        ),
+        ((302, {"Location": "http://other.example/1.png"}, b""), HostileInputError, r"host 'other\.example'"),
+        ((302, {"Location": "file:///etc/passwd"}, b""), HostileInputError, "not an http"),
+        ((302, {"Location": "/1.png"}, b""), HostileInputError, "redirects more than"),
+        ((200, {"Content-Type": "text/html"}, b"<html>sign in</html>"), ReadError, "instead of a PNG"),
+        ((200, {"Content-Type": "image/png"}, b"<VRTDataset rasterXSize='1'/>"), ReadError, "instead of a PNG"),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(PNG + b"0" * 10**7)), ReadError, "does not answer"),
+        ((403, {}, b""), ReadError, "answers 403"),
+        ((503, {}, b""), ReadError, "answers 503"),
+    ],
+)
+@pytest.mark.parametrize("number", ["0", "1"])
+def test_any_tile_that_is_none_ends_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, number: str, found: tuple[int, dict[str, str], bytes], error: type, words: str
+) -> None:
+    monkeypatch.setattr(tiles_web, "WAIT_S", 0.0)
+    good = (200, {"Content-Type": "image/png"}, PNG)
+    server = tile_server({"/0.png": good, "/1.png": good, f"/{number}.png": found})
+    if found[1].get("Location") == "/1.png":
+        server.answers["/1.png"] = lambda _: found
+    try:
+        with pytest.raises(error, match=words) as caught:
+            tiles_web.fetch_tiles(config(), {(x, 0): f"{server.url}/{x}.png" for x in range(2)}, "item")
+    finally:
+        server.close()
+    assert "\n" not in str(caught.value)
+
+
+def test_tiles_are_fetched_redirected_within_their_host_and_left_out_where_there_are_none() -> None:
+    good, moved, none = (200, {}, PNG), (302, {"Location": "/0.png"}, b""), (404, {}, b"")
+    server = tile_server({"/0.png": good, "/1.png": moved, "/2.png": none})
+    try:
+        found = tiles_web.fetch_tiles(config(), {(x, 0): f"{server.url}/{x}.png" for x in range(3)}, "item")
+    finally:
+        server.close()
+    assert found == {(0, 0): PNG, (1, 0): PNG}
+
+
+def test_addresses_of_tiles_are_checked_and_counted() -> None:
     with pytest.raises(HostileInputError):
-        tiles_web.probe_tile(config(), "http://169.254.169.254/latest/meta-data", "item")
+        tiles_web.fetch_tiles(config(), {(0, 0): "http://169.254.169.254/latest/meta-data"}, "item")
+    with pytest.raises(ReadError, match="lower the zoom"):
+        tiles_web.fetch_tiles(config(), {(x, 0): "http://127.0.0.1/" for x in range(6000)}, "item")
 
 
 @pytest.mark.parametrize("url", ["http://h/{z}/{x}.png", "http://h/{z}/{x}/{y}/{-y}", "http://h/{z}/{x}/{y}?{key}",
