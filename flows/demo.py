@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from flows.door import Door
-from pipeline.model import Surge
+from pipeline.config import AlarmSettings
+from pipeline.model import Surge, Tier
 from pipeline.round.progress import Progress
 from pipeline.round.run import RoundResult
 
@@ -49,7 +51,7 @@ def read_truth(path: Path) -> list[tuple[datetime, float]]:
     return sorted(rows)
 
 
-def compare(truth: Path, result: RoundResult) -> list[str]:
+def compare(truth: Path, result: RoundResult, allowed: AlarmSettings) -> list[str]:
     """Say in plain words what was found, and beside it what was true."""
     looks = read_truth(truth)
     peak_at, peak = max(looks, key=lambda look: look[1])
@@ -72,8 +74,12 @@ def compare(truth: Path, result: RoundResult) -> list[str]:
         f"Truth: more than {QUIET_MAX} railcars from between {last_quiet:%Y-%m-%d} and {first_above:%Y-%m-%d}, "
         f"peak of {peak:.0f} on {peak_at:%Y-%m-%d}."
     )
-    others = len(surges) - len(near)
-    lines.append(f"Other surges, which would be false alarms: {others or 'none'}.")
+    tiers = Counter(surge.tier for surge in surges if surge not in near)
+    others = ", ".join(f"{tiers[tier]} {tier.value}" for tier in Tier if tiers[tier])
+    lines.append(
+        f"Other surges, which are false alarms: {others or 'none'} (a quiet yard may give {allowed.watch_per_year:g} "
+        f"watch, {allowed.budget_per_year:g} alert, {allowed.high_per_year:g} high a year)."
+    )
     return lines
 
 

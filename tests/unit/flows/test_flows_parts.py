@@ -14,6 +14,7 @@ from support.store_samples import DAY, observation, surge
 from flows.artifact import round_markdown
 from flows.progress import PlainProgress, current, heard_by
 from flows.tables import WEEKS, sparkline, visible
+from pipeline.config import AlarmSettings
 from pipeline.model import Ledger, LedgerEntry
 from pipeline.round.progress import Silent
 
@@ -87,14 +88,14 @@ def test_the_demo_says_what_it_found_beside_the_truth(tmp_path: Path) -> None:
     lines = [f"s{number},{at.isoformat()},{cars}" for number, (at, cars) in enumerate(days)]
     truth = tmp_path / "truth.csv"
     truth.write_text("\n".join(["scene_id,observed_at,railcars", *lines]))
-    found = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(surge(),))))  # type: ignore[arg-type]
+    found = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(surge(),))), AlarmSettings())  # type: ignore[arg-type]
     assert found[1] == (
         "Found: a surge of tier high, onset between 2023-10-06 and 2023-10-11, peak of 73 railcars on 2023-10-15, "
         "where 8 were expected."
     )
     assert found[2].startswith("Truth: more than 20 railcars from between 2023-10-01 and 2023-10-06, peak of 70 on")
-    assert found[3] == "Other surges, which would be false alarms: none."
+    assert found[3].startswith("Other surges, which are false alarms: none (a quiet yard may give 2 watch")
     early = surge(onset_earliest=DAY - timedelta(days=300), peak_at=DAY - timedelta(days=290))
-    missed = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(early,))))  # type: ignore[arg-type]
+    missed = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(early,))), AlarmSettings())  # type: ignore[arg-type]
     assert missed[1] == "Found: no surge at the time of the simulated one."
-    assert missed[3].endswith("1.")
+    assert missed[3].startswith("Other surges, which are false alarms: 1 high (")
