@@ -141,6 +141,7 @@ def _checks(found: Judgement, story: str) -> dict[str, tuple[int, int]]:
         surge
         for surge in found.surges
         if surge.status is SurgeStatus.ENDED
+        and surge.first_alarm_at.date() < CANOPY  # open when the canopy came, and closed as if traffic had fallen
         and surge.ended_at is not None
         and CANOPY <= surge.ended_at.date() <= CANOPY + timedelta(days=120)
     ]
