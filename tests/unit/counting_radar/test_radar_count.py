@@ -163,6 +163,35 @@ def test_an_estimate_recovers_what_pairs_teach() -> None:
     assert made.railcars == pytest.approx(50, abs=6)
 
 
+def test_a_past_of_surges_tells_scale_times_usual_without_a_known_date() -> None:
+    rng = np.random.default_rng(5)
+    cars = rng.exponential(30.0, 70)
+    past = 0.01 * (cars - cars.mean()) + rng.normal(0, 0.02, 70)
+    made = estimate(0.0, 0.027, past, 0.007, ())
+    assert made.scale * made.usual == pytest.approx(0.01 * cars.mean(), rel=0.3)
+    busy = estimate(0.0, 0.027, 0.01 * (rng.exponential(60, 70) - 60), 0.01, ())
+    calm = estimate(0.0, 0.027, rng.normal(0, 0.02, 70), 0.01, ())
+    assert busy.usual > 3 * calm.usual
+
+
+def test_more_change_is_less_like_an_empty_yard() -> None:
+    past = np.random.default_rng(2).normal(0, 0.03, 40)
+    made = [estimate(change, 0.03, past, 0.004, ()) for change in (-0.1, 0.0, 0.1, 0.3)]
+    assert [one.empty_p for one in made] == sorted((one.empty_p for one in made), reverse=True)
+    assert made[0].empty_p > 0.5
+    assert made[3].empty_p < 1e-3
+    assert made[0].low == made[0].railcars == 0.0
+    assert made[0].high > 0.0, "a look darker than usual leaves few cars, not surely none"
+    assert [one.railcars for one in made] == sorted(one.railcars for one in made)
+
+
+def test_the_mean_of_six_is_surer_than_one() -> None:
+    past = np.random.default_rng(2).normal(0, 0.03, 40)
+    one, six = estimate(0.1, 0.03, past, 0.004, ()), estimate(0.1, 0.03, past, 0.004, (), pooling=0.5)
+    assert six.detection_limit < one.detection_limit
+    assert six.high - six.low < one.high - one.low
+
+
 def test_simulated_speckle_is_that_of_real_looks() -> None:
     stack = []
     for path in sorted(DATA.glob("*.tif")):
