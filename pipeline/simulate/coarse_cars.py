@@ -26,6 +26,8 @@ SHADE = (0.34, 0.26, 0.20, 0.14, 0.07, 0.05)
 # Modulation at Nyquist of the 10 m bands of Sentinel-2 is 0.15 to 0.30 (Gascon et al. 2017, doi 10.3390/rs9060584):
 # a Gaussian of half a pixel, the detector's aperture included.
 PSF_SIGMA_PX = 0.52
+SWIR_FROM = 4  # place in `kinds.BANDS` of the first short-wave infrared band: pixels of 20 m on Sentinel-2
+NATIVE_SWIR_M = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,42 @@ def cover(
         roof, shade = gaussian_filter(roof, psf_sigma_px), gaussian_filter(shade, psf_sigma_px)
         paint = gaussian_filter(paint, (0, psf_sigma_px, psf_sigma_px))
     return CarCover(roof, shade, paint)
+
+
+def psf_of(band: int, gsd_m: float) -> float:
+    """Return the point spread, cells, of a band (place in `kinds.BANDS`) on a grid of `gsd_m`.
+
+    On a grid finer than 20 m the short-wave infrared bands are resampled from pixels of 20 m.
+    """
+    wide = band >= SWIR_FROM and gsd_m < NATIVE_SWIR_M
+    return PSF_SIGMA_PX * (NATIVE_SWIR_M / gsd_m if wide else 1.0)
+
+
+def changes_by_cars(
+    drawn: CarCover, gsd_m: float, shade: Sequence[float] = SHADE
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what cars do to each band as its detector sees it: the share of light lost, and the light added.
+
+    Parameters
+    ----------
+    drawn : CarCover
+        Plain cell averages, no point spread.
+    gsd_m : float
+        Of its grid.
+    shade : sequence of float
+        Share of light left in shadow, order of `kinds.BANDS`.
+
+    Returns
+    -------
+    lost, paint : arrays of shape (6, rows, columns)
+        Reflectance becomes ``ground * (1 - lost) + paint``.
+    """
+    lost, paint = np.empty_like(drawn.paint), np.empty_like(drawn.paint)
+    for band in range(len(shade)):
+        sigma = psf_of(band, gsd_m)
+        lost[band] = gaussian_filter(drawn.roof + drawn.shade * np.float32(1.0 - shade[band]), sigma)
+        paint[band] = gaussian_filter(drawn.paint[band], sigma)
+    return lost, paint
 
 
 def add_cars(

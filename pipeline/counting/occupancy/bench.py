@@ -90,7 +90,7 @@ class Lesson:
     density: Density
     hosts: NDArray[np.intp]  # history looks that bore them
     free: BoolArray  # (H, N) pixels of the hosts where nothing else stands
-    unit: FloatArray  # (L - 1,) noise of the history looks; NaN where they are partly hidden
+    murk: FloatArray  # (L,) how much less than on ordinary days cars stand out, by the ground beside the yard
     ordinary: float  # variance of smoothed images of the history, noise units
 
 
@@ -206,15 +206,13 @@ def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesso
     kit, smooth, seen = filter_of(bench, series, sun), series.yard.smooth, bench.images.seen
     share = seen[:-1].mean(axis=1)
     history = np.flatnonzero(share > 0.9 * share.max())
-    past = whiten(bench.images.pick(np.r_[history, len(share)]), kit)
-    shown = pixel_features(past, seen[np.r_[history, len(share)]], smooth)
+    shown = pixel_features(whiten(bench.images.pick(history), kit), seen[history], smooth)
     # A full yard looks noisy itself; how noisy the day is, the ground beside the yard tells.
-    quiet = np.log(outside_typical(bench.images.outside[np.r_[history, len(share)]], kit))
-    at = _hosts(shown, quiet - quiet[-1])
+    clear = outside_typical(bench.images.outside, kit)
+    murk = np.median(clear[history]) / clear
+    at = _hosts(shown, np.log(murk[history] / murk[-1]))
     hosts, bare = history[at], shown.pick(at)
-    unit = np.full(len(share), np.nan)
-    unit[history] = past.unit[:-1]
-    lesson = Lesson(Density(np.zeros(0)), hosts, bare.filled < OCCUPIED, unit, float(np.median(shown.quiet[:-1])))
+    lesson = Lesson(Density(np.zeros(0)), hosts, bare.filled < OCCUPIED, murk, float(np.median(shown.quiet)))
     cars = cars_of(series, sun)
     number, target, stood = _stand(bench, series, lesson, cars)
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
@@ -303,7 +301,7 @@ def _outside(
 
 def _hosts(shown: Features, unlike: FloatArray) -> NDArray[np.intp]:
     """Return history looks to stand cars into: of the emptier part, those as noisy as the look to be read."""
-    order = np.argsort(shown.filled[:-1].sum(axis=1), kind="stable")
+    order = np.argsort(shown.filled.sum(axis=1), kind="stable")
     emptier = order[: max(int(HOST_SHARE * len(order)), min(HOSTS, len(order)))]
     near = emptier[np.argsort(np.maximum(np.abs(unlike[emptier]), ALIKE), kind="stable")]
     return np.asarray(np.sort(near[:HOSTS]))

@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 # What is believed before any date is known (SCIENCE section 3: scale uncertain by 15 %, zero by 6 to 11 cars).
 PRIOR_SCALE, PRIOR_SCALE_SD = 1.0, 0.16
-PRIOR_ZERO, PRIOR_ZERO_SD = 0.0, 6.0
+PRIOR_ZERO, PRIOR_ZERO_SD = 0.0, 3.5
 PRIOR_LOOKS = 8.0  # weight, in known dates, of the believed noise against what known dates show
 Z90, Z95, Z99 = 1.645, 1.645, 2.326
 
@@ -97,6 +97,7 @@ class Stated:
     low: float
     high: float
     detection_limit: float
+    threshold: float  # railcars above which an empty yard is contradicted at 1 %
     likelihood: tuple[float, ...]
 
 
@@ -132,5 +133,6 @@ def state(x: float, calibration: Calibration, noise: Noise) -> Stated:
     likelihood = np.exp(density - density.max())
     return Stated(
         round(best, 3), round(min(low, best), 3), round(max(high, best), 3), limit,
+        round(float(Z99 * spread[0] / calibration.scale), 3),
         tuple(float(f"{value:.6g}") for value in likelihood),
     )  # fmt: skip

@@ -90,6 +90,7 @@ def count(
     by_track = {
         name: round(float(part) * stated.railcars, 3) for name, part in zip(yard.track_ids, share, strict=True)
     }
+    figures = result.measures | {"alarm_threshold": stated.threshold}
     return Count(
         railcars=stated.railcars,
         low=stated.low,
@@ -101,5 +102,5 @@ def count(
         flags=canonical(flags),
         by_track=by_track,
         apron=None if result.apron is None else round(result.apron, 3),
-        measures={name: float(np.round(value, 6)) for name, value in sorted(result.measures.items())},
+        measures={name: float(np.round(value, 6)) for name, value in sorted(figures.items())},
     )

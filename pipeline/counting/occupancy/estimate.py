@@ -25,6 +25,8 @@ from pipeline.counting.occupancy.register import Registered, reference_for, regi
 from pipeline.counting.occupancy.target import usable_bands
 from pipeline.model import KnownCount, Look, Site
 
+NOTHING_SEEN = 0.05  # visible share of the track pixels below which there is no image of them at all
+MASKED_SHARE, MASKED_STRICTER = 0.05, 0.5  # hidden share of the ground near the yard from which gates are stricter
 CONTROLS_MIN, CONTROLS_MAX = 120, 500  # ground beside the yard that tells the noise of a look
 
 
@@ -82,13 +84,13 @@ def estimate(
     days = np.array([day_of_year(one) for one in (*looks, look)])
     weights = np.ones(len(stack))
     weights[-1] = 0.0
-    off = np.stack([one.off for one in stack]).astype(np.float64)
-    norm = normalise(off, yard.ring, days, weights)
+    off = np.stack([one.off for one in stack])
+    norm = normalise(off, yard.ring, yard.tile, days, weights)
     sigma, seasonal = against_history(norm.unlike, days)
     odd = (sigma.max(axis=1) > HISTORY_SIGMA)[:-1] & (seasonal[:-1] >= SEASON_LOOKS)
     if odd.any() and (~odd).sum() >= settings.history_min_looks:
         weights[:-1][odd] = 0.0
-        norm = normalise(off, yard.ring, days, weights)
+        norm = normalise(off, yard.ring, yard.tile, days, weights)
     used = weights[:-1] > 0
     if used.sum() < settings.history_min_looks:
         detail = f"only {int(used.sum())} earlier looks behind {name} can be compared with it"
@@ -98,7 +100,11 @@ def estimate(
     unlike = Unlike({figure: float(value) for figure, value in zip(FIGURES, sigma[-1], strict=True)})
     measures["season_looks"] = float(seasonal[-1])
     measures |= {f"{figure}_sigma": unlike.sigma[figure] for figure in FIGURES}
-    if norm.used[-1] > 0.05 and unlike.worst[1] > quality.max_residual_sigma:
+    # Beside what a cloud mask hides lies what it missed.
+    hidden = 1.0 - float(np.isfinite(mine.off[0][yard.ring]).mean()) if yard.ring.any() else 0.0
+    measures["hidden_near"] = hidden
+    limit = quality.max_residual_sigma * (MASKED_STRICTER if hidden > MASKED_SHARE else 1.0)
+    if norm.used[-1] > 0.05 and unlike.worst[1] > limit:
         if seasonal[-1] < SEASON_LOOKS:
             detail = (
                 f"only {int(seasonal[-1])} earlier looks of this season stand behind {name}, whose ground differs "
@@ -107,7 +113,7 @@ def estimate(
             return Refused("HISTORY_SHORT", detail, measures)
         detail = (
             f"the ground off the yard in {name} lies {unlike.worst[1]:.1f} robust sigmas from its own past "
-            f"({unlike.worst[0]}; limit {quality.max_residual_sigma:g}): haze, shadow or change"
+            f"({unlike.worst[0]}; limit {limit:g}): haze, shadow or change"
         )
         return Refused("OFF_YARD_RESIDUAL", detail, measures)
     gain, offset = norm.gain[..., None], norm.offset[..., None]
@@ -139,8 +145,10 @@ def _gate_pixels(
             return Refused("SHIFT_LARGE", detail, measures)
     visible = float(np.isfinite(mine.yard[0]).mean())
     measures["visible"] = visible
-    if visible < 0.2:
-        return Refused("NO_DATA", f"{name} shows only {visible:.0%} of the track pixels", measures)
+    if visible < quality.min_clear_fraction:
+        flag = "NO_DATA" if visible < NOTHING_SEEN else "CLOUDY"
+        detail = f"{name} shows only {visible:.0%} of the track pixels; {quality.min_clear_fraction:.0%} are needed"
+        return Refused(flag, detail, measures)
     measures["ndsi_available"] = float("green" in bands and "swir16" in bands)
     if measures["ndsi_available"]:
         index = snow_index(mine.yard[bands.index("green")], mine.yard[bands.index("swir16")])

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-FIGURES = ("residual", "residual_tail", "residual_near", "light")
+FIGURES = ("residual", "residual_tail", "residual_near", "light", "shade", "veil")
+# Rain, growth and harvest raise these by much and are dealt with look by look; patches of light are not.
+GRAVITY = np.array([0.6, 0.6, 0.7, 0.6, 1.0, 1.0])
 SPREAD_FLOOR = 0.16  # of the logarithm of a figure: a calm history must not make a harmless look odd
 SEASON_DAYS, SEASON_LOOKS = 40.0, 5  # a season is known by so many looks within so many days, of any year
+SEASON_FULL = 12  # looks of a season from which its own spread has as much say as the year's
 HISTORY_SIGMA = 5.0  # history looks beyond are left out of the model
 
 
@@ -29,7 +32,7 @@ class Unlike:
 
 
 def against_history(figures: FloatArray, days: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return robust sigmas of looks' logarithmic figures against earlier looks of the same season.
+    """Return robust sigmas, times `GRAVITY`, of looks' logarithmic figures against earlier looks of the same season.
 
     A look is measured against the history of its own season alone: ground that nobody has yet seen green is not odd
     for being green. Where the season holds too few looks the whole history is taken, and the number says so.
@@ -52,12 +55,18 @@ def against_history(figures: FloatArray, days: FloatArray) -> tuple[FloatArray, 
     np.fill_diagonal(near, False)
     near[:, -1] = False
     number = near.sum(axis=1)
-    sigma = np.zeros_like(figures)
+    away = np.zeros_like(figures)
+    alike = np.zeros_like(figures)
     for row in range(len(figures)):
         others = figures[near[row]] if number[row] >= SEASON_LOOKS else figures[:-1]
         middle = np.median(others, axis=0)
-        spread = np.maximum(1.4826 * np.median(np.abs(others - middle), axis=0), SPREAD_FLOOR)
-        sigma[row] = (figures[row] - middle) / spread
+        away[row] = figures[row] - middle
+        alike[row] = (1.4826 * np.median(np.abs(others - middle), axis=0)) ** 2
+    # Few looks of a season tell their spread badly: that of the whole history speaks too.
+    whole = (1.4826 * np.median(np.abs(away[:-1]), axis=0)) ** 2
+    say = np.minimum(number, SEASON_FULL)[:, None] / (SEASON_FULL + np.minimum(number, SEASON_FULL)[:, None])
+    spread = np.sqrt(np.maximum(say * alike + (1 - say) * whole, whole * 0.5))
+    sigma = GRAVITY * away / np.maximum(spread, SPREAD_FLOOR)
     return sigma, number
 
 

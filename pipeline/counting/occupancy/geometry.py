@@ -21,8 +21,9 @@ from pipeline.model import Grid, Site, Track, Zone
 YARD_REACH_M = 7.0  # beyond half a pixel from a centre line: half a car and most of its shadow
 OFF_YARD_M = 45.0  # pixels nearer to a track than this are no control: shadows, embankments, platforms
 RING_M = 350.0  # controls within this distance of the tracks speak of the sky above the yard
+TILE_M = 80.0  # squares of ground whose light is compared with their own past
 SMOOTH_ALONG_M, SMOOTH_ACROSS_M = 14.0, 6.0  # a rake is long and narrow
-OFF_MAX = 3000  # controls beyond this number add time, not knowledge
+OFF_MAX = 2400  # controls beyond this number add time, not knowledge
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class Yard:
     track_m: float  # metres of visible track inside the grid
     off: NDArray[np.intp]  # (M,) flat indices of controls
     ring: NDArray[np.bool_]  # (M,) controls near the yard
+    tile: NDArray[np.intp]  # (M,) square of ground near the yard that a control belongs to, -1: none
     apron: NDArray[np.intp]  # flat indices of apron pixels
     key: str  # digest of everything above
 
@@ -117,12 +119,14 @@ def _build(key: _Key) -> Yard | None:
     off = np.flatnonzero(away)
     ring_all = _inside(lines.buffer(RING_M), grid).ravel()
     off = _thin(off, ring_all)
+    squares = np.floor(x[off] / TILE_M).astype(np.intp) * 100_003 + np.floor(y[off] / TILE_M).astype(np.intp)
+    tile = np.where(ring_all[off], np.unique(squares, return_inverse=True)[1], -1)
     apron_area = unary_union([zone.area for zone in key.zones if zone.kind == "apron"])
     apron = np.flatnonzero(_inside(apron_area, grid)) if not apron_area.is_empty else np.empty(0, dtype=np.intp)
     doubled = np.exp(2j * headings).mean()
     return Yard(
         grid, index, axes, _kernel(xy, headings, grid.gsd_m), share, tuple(track.track_id for track in tracks),
-        float(np.angle(doubled) / 2), float(lines.length), off, ring_all[off], apron, key.digest,
+        float(np.angle(doubled) / 2), float(lines.length), off, ring_all[off], tile, apron, key.digest,
     )  # fmt: skip
 
 

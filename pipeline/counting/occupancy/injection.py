@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pipeline.counting.occupancy.bench import sun_of
 from pipeline.counting.occupancy.count import count
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
-from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, SHADE, cover
+from pipeline.simulate.coarse_cars import SHADE, changes_by_cars, cover
 from pipeline.simulate.yard import place_cars
 
 NUMBERS = (0, 5, 10, 20, 40, 80, 120)
@@ -31,14 +32,22 @@ class Injected:
     scene_id: str
     sun_elevation_deg: float
     railcars: int  # put in
-    before: float  # uncalibrated number of the look as it is; NaN when refused
+    before: float  # calibrated number of the look as it is, not cut at zero; NaN when refused
     after: float  # the same with the cars; NaN when refused
+    threshold: float  # number above which the look is said to bear cars, at a false alarm of `FALSE_ALARM`
     count: Count | Refusal
+    index: int = 0  # of the look among those offered
+    seed: int = 0
 
     @property
     def counted(self) -> bool:
         """True when the look was counted with and without the cars."""
         return bool(np.isfinite(self.before) and np.isfinite(self.after))
+
+    @property
+    def found(self) -> bool:
+        """True when the look with the cars is said to bear cars."""
+        return self.counted and self.after > self.threshold
 
 
 @dataclass(frozen=True)
@@ -65,13 +74,14 @@ class Recovery:
 
     sun: str  # low, mid, high or all
     looks: int
-    refused: int
-    slope: float  # recovered over injected, least squares through the origin; NaN with too few
+    refused: int  # trials that were not counted, with or without the cars
+    slope: float  # recovered over injected; NaN with too few
     slope_sd: float
-    offset: float  # mean rise without cars is zero by construction: mean residual of the smallest injections
-    false_alarms: Rate  # looks as they are whose interval leaves zero although no car was put in
+    coverage: Rate  # trials whose 90 % interval holds the number put in, where the yard is empty of itself
+    alarms: Rate  # looks as they are that are said to bear cars; in a yard without cars, false alarms
     power: Mapping[int, Rate]  # injected number to the share found
-    detection_limit: float  # smallest number found with 95 % power at the threshold of 1 %; NaN: none
+    detection_limit: float  # smallest number found with 95 % power, and all larger ones too; NaN: none
+    stated_limit: float  # median of the detection limits that the counts themselves state; NaN: none
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.90) -> tuple[float, float]:
@@ -119,13 +129,13 @@ def inject(
     cars = place_cars(site.tracks_on(look.scene.observed_at.date()), railcars, rng)
     column, row = shift_px
     gsd = look.grid.gsd_m
-    drawn = cover(cars, look.grid, *sun_of(look, site), psf_sigma_px=PSF_SIGMA_PX, shift_m=(column * gsd, -row * gsd))
+    drawn = cover(cars, look.grid, *sun_of(look, site), shift_m=(column * gsd, -row * gsd))
+    lost, paint = changes_by_cars(drawn, gsd, shade)
     values = look.values.copy()
     for place, band in enumerate(look.bands):
         if band in BAND_INDEX:
             number = BAND_INDEX[band]
-            lost = drawn.roof + drawn.shade * np.float32(1.0 - shade[number])
-            values[place] = look.values[place] * (1.0 - lost) + drawn.paint[number]
+            values[place] = look.values[place] * (1.0 - lost[number]) + paint[number]
     return replace(look, values=values)
 
 
@@ -139,6 +149,7 @@ def run_injection(
     numbers: Sequence[int] = NUMBERS,
     per_class: int = 20,
     seed: int = 1,
+    since: datetime | None = None,
 ) -> Iterator[Injected]:
     """Inject known numbers of railcars into a site's looks and count them against the same history.
 
@@ -155,21 +166,15 @@ def run_injection(
     per_class : int
         Looks of each sun class that receive injections, spread over the archive.
     seed : int
+    since : datetime, optional
+        Earlier looks stand behind the others and receive none.
 
     Yields
     ------
     Injected
         In order of look and number; numbers that the tracks cannot hold are left out.
     """
-    ready = range(settings.history_min_looks, len(looks))
-    classes: dict[str, list[int]] = {}
-    for index in ready:
-        classes.setdefault(sun_class(sun_of(looks[index], site)[0]), []).append(index)
-    chosen: list[int] = []
-    for members in classes.values():
-        spread = np.unique(np.linspace(0, len(members) - 1, min(per_class, len(members))).round().astype(int))
-        chosen += [members[int(place)] for place in spread]
-    for index in sorted(chosen):
+    for index in _chosen(looks, site, settings, per_class, since):
         look, history = looks[index], looks[:index]
         sun = sun_of(look, site)[0]
         told = [entry for entry in known if entry.observed_at <= look.scene.observed_at]
@@ -178,14 +183,44 @@ def run_injection(
         shift = (plain.measures.get("shift_col_px", 0.0), plain.measures.get("shift_row_px", 0.0))
         for number in numbers:
             if number == 0:
-                yield Injected(look.scene.scene_id, sun, 0, before, before, plain)
+                yield Injected(look.scene.scene_id, sun, 0, before, before, _threshold(plain), plain, index, seed)
                 continue
             try:
                 filled = inject(look, site, number, np.random.default_rng([seed, index, number]), shift_px=shift)
             except ValueError:
                 break
             answer = count(filled, history, site, told, settings, quality)
-            yield Injected(look.scene.scene_id, sun, number, before, _raw(answer), answer)
+            # The threshold is the look's own: cars put in may not move it.
+            yield Injected(
+                look.scene.scene_id, sun, number, before, _raw(answer), _threshold(plain), answer, index, seed
+            )
+
+
+def trials_of(
+    looks: Sequence[Look],
+    site: Site,
+    settings: CountingSettings,
+    numbers: Sequence[int],
+    per_class: int,
+    since: datetime | None = None,
+) -> int:
+    """Return how many trials `run_injection` makes at most."""
+    return len(_chosen(looks, site, settings, per_class, since)) * len(numbers)
+
+
+def _chosen(
+    looks: Sequence[Look], site: Site, settings: CountingSettings, per_class: int, since: datetime | None
+) -> list[int]:
+    """Return the looks that receive cars: of each sun class as many, spread over the archive."""
+    classes: dict[str, list[int]] = {}
+    for index in range(settings.history_min_looks, len(looks)):
+        if since is None or looks[index].scene.observed_at >= since:
+            classes.setdefault(sun_class(sun_of(looks[index], site)[0]), []).append(index)
+    chosen: list[int] = []
+    for members in classes.values():
+        spread = np.unique(np.linspace(0, len(members) - 1, min(per_class, len(members))).round().astype(int))
+        chosen += [members[int(place)] for place in spread]
+    return sorted(chosen)
 
 
 def sun_class(elevation_deg: float) -> str:
@@ -194,11 +229,7 @@ def sun_class(elevation_deg: float) -> str:
 
 
 def summarise(injections: Sequence[Injected]) -> tuple[Recovery, ...]:
-    """Return what injections say, all together and for each sun class.
-
-    A look counts as found when its rise over the same look without cars exceeds the 99 % point of the differences
-    that looks without injection show among themselves.
-    """
+    """Return what injections say, all together and for each sun class that has any."""
     groups = [("all", list(injections))]
     groups += [
         (name, [one for one in injections if sun_class(one.sun_elevation_deg) == name]) for name, _, _ in SUN_CLASSES
@@ -208,33 +239,29 @@ def summarise(injections: Sequence[Injected]) -> tuple[Recovery, ...]:
 
 def _recovery(name: str, group: Sequence[Injected]) -> Recovery:
     good = [one for one in group if one.counted]
-    empty = np.array([one.before for one in good if one.railcars == 0])
+    bare = [one for one in good if one.railcars == 0]
     filled = [one for one in good if one.railcars > 0]
     n = np.array([one.railcars for one in filled], dtype=np.float64)
     rise = np.array([one.after - one.before for one in filled])
-    slope, slope_sd, offset = float("nan"), float("nan"), float("nan")
+    slope, slope_sd = float("nan"), float("nan")
     if len(set(n.tolist())) >= MIN_LEVELS:
         slope, slope_sd = slope_through_origin(n, rise)
-        offset = float(np.mean((rise - slope * n)[n <= 10])) if (n <= 10).any() else float("nan")
-    threshold = float("inf")
-    if empty.size >= 5:
-        centre = float(np.median(empty))
-        spread = 1.4826 * float(np.median(np.abs(empty - centre)))
-        threshold = centre + 2.326 * max(spread, 0.5)
     numbers = sorted({one.railcars for one in filled})
     power = {
-        m: Rate(
-            sum(one.after > threshold for one in filled if one.railcars == m),
-            sum(one.railcars == m for one in filled),
-        )
+        m: Rate(sum(one.found for one in filled if one.railcars == m), sum(one.railcars == m for one in filled))
         for m in numbers
     }
-    limit = next((float(m) for m in numbers if power[m].value >= POWER), float("nan"))
-    alarms = [one for one in good if one.railcars == 0]
-    hits = sum(isinstance(one.count, Count) and one.count.low > 0 for one in alarms)
+    limit = float("nan")
+    for m in reversed(numbers):
+        if power[m].value < POWER:
+            break
+        limit = float(m)
+    inside = [one for one in good if isinstance(one.count, Count) and one.count.low <= one.railcars <= one.count.high]
+    limits = [one.count.detection_limit for one in bare if isinstance(one.count, Count)]
     return Recovery(
-        name, len({one.scene_id for one in group}), sum(not one.counted for one in group), slope, slope_sd, offset,
-        Rate(hits, len(alarms)), power, limit,
+        name, len({one.scene_id for one in group}), sum(not one.counted for one in group), slope, slope_sd,
+        Rate(len(inside), len(good)), Rate(sum(one.found for one in bare), len(bare)), power, limit,
+        float(np.median(limits)) if limits else float("nan"),
     )  # fmt: skip
 
 
@@ -256,3 +283,7 @@ def _raw(answer: Count | Refusal) -> float:
     if isinstance(answer, Refusal):
         return float("nan")
     return (answer.measures["uncalibrated"] - answer.measures["zero"]) / answer.measures["scale"]
+
+
+def _threshold(answer: Count | Refusal) -> float:
+    return float("inf") if isinstance(answer, Refusal) else answer.measures["alarm_threshold"]

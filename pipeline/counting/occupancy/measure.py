@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,10 @@ from pipeline.counting.occupancy.response import Response
 FloatArray = NDArray[np.float64]
 
 GROUP_DEG = (9.0, 40.0)  # elevation and azimuth within which known dates share one answer
-FLOOR_CARS = 3.0  # noise of an empty yard, railcars
-RELATIVE_FLOOR = 0.17
-ODD_FROM, ODD_GROWTH = 1.5, 0.45  # robust sigmas of the ground off the yard from which the noise grows, and how fast
-PAST_SHARE = 0.4  # of the middle 60 % of the history's numbers, taken as noise where no date is known
+FLOOR_RANGE = (1.2, 4.0)  # noise of an empty yard, railcars
+RELATIVE_FLOOR = 0.12
+CLEAR, MURK_POWER = 1.5, 1.5  # murk below which days are ordinary; how fast an empty yard's noise grows with it
+ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 
@@ -56,13 +56,11 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     x, past = float(reading.x[-1]), reading.x[:-1]
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
-    calibration = _calibrate(bench, series, lesson, (sun, answer))
+    base = _base(past[lesson.murk[whole] < CLEAR])
+    calibration = _calibrate(bench, series, lesson, (sun, answer), base)
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
-    noise = _noise(answer, float(reading.unit[-1]), float(share[-1]), stretch, unlike)
-    if calibration.known == 0:
-        # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
-        scatter = PAST_SHARE * float(np.diff(np.quantile(past, [0.2, 0.8]))[0])
-        noise = replace(noise, floor=float(np.hypot(noise.floor, scatter)))
+    odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
+    noise = _noise(answer, base, float(lesson.murk[-1]), float(share[-1]), odd)
     cars = np.maximum(reading.density[-1], 0.0)
     figures = measures | {
         "uncalibrated": x, "noise_floor": noise.floor, "per_car_variance": noise.per_car,
@@ -70,7 +68,7 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
         "stretch": calibration.stretch, "known_dates": float(calibration.known),
         "noise_unit": float(reading.unit[-1]), "typical": float(reading.typical[-1]),
         "response_20": float(np.interp(20, answer.level, answer.mean)), "sun_elevation_deg": sun[0],
-        "same_view_looks": float(views),
+        "same_view_looks": float(views), "murk": float(lesson.murk[-1]),
     }  # fmt: skip
     design, ridge = design_of(series)
     apron = apron_activity(
@@ -79,16 +77,23 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     return Estimate(x, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
 
 
-def _noise(answer: Response, unit: float, share: float, stretch: float, unlike: float = 0.0) -> Noise:
-    """Return the noise of a look: larger where image or ground are unlike their past, or partly hidden."""
-    odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0)))
-    floor = FLOOR_CARS * max(unit, 1.0) * stretch * odd
+def _base(past: FloatArray) -> float:
+    """Return the noise of an empty yard, railcars, from the scatter of the emptier part of the history."""
+    if past.size < 8:
+        return FLOOR_RANGE[1]
+    low, high = np.quantile(past, [0.1, 0.4])
+    return float(np.clip((high - low) / 1.03, *FLOOR_RANGE))  # a Gaussian's quantiles lie 1.03 sigma apart
+
+
+def _noise(answer: Response, base: float, murk: float, share: float, stretch: float) -> Noise:
+    """Return the noise of a look: larger where the day is murky or unlike its past, or partly hidden."""
+    floor = base * max(murk, 1.0) ** MURK_POWER * stretch
     relative = float(np.hypot(max(answer.relative, RELATIVE_FLOOR), 1.0 - share)) * stretch
-    return Noise(floor, answer.per_car, relative)
+    return Noise(floor, answer.per_car * max(murk, 1.0), relative)
 
 
 def _calibrate(
-    bench: Bench, series: Series, lesson: Lesson, mine: tuple[tuple[float, float], Response]
+    bench: Bench, series: Series, lesson: Lesson, mine: tuple[tuple[float, float], Response], base: float
 ) -> Calibration:
     """Learn scale and zero from the known dates, each under its own sun."""
     share = bench.images.seen.mean(axis=1)
@@ -107,7 +112,7 @@ def _calibrate(
             x.append(float(reading.x[index]))
             number.append(series.known[place].railcars)
             sd.append(series.known[place].sd)
-            noise.append(_noise(answer, float(reading.unit[index]), float(share[place]), 1.0))
+            noise.append(_noise(answer, base, float(lesson.murk[place]), float(share[place]), 1.0))
     return calibrate(np.array(x), np.array(number), np.array(sd), noise)
 
 

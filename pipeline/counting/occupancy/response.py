@@ -9,11 +9,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import CAR_PITCH_M, Track
-from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, SHADE, cover
+from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, changes_by_cars, cover
 from pipeline.simulate.yard import PlacedCar, place_cars
 
 FloatArray = NDArray[np.float64]
@@ -122,13 +123,10 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
     if key not in _rendered:
         made = []
         for cars in _placements(yard.key, _Tracks(tracks)):
-            drawn = cover(
-                cars, yard.grid, cell[0] * SUN_STEP_DEG, cell[1] * AZIMUTH_STEP_DEG, psf_sigma_px=PSF_SIGMA_PX
-            )
-            roof, shade = (part.reshape(-1)[yard.index].astype(np.float64) for part in (drawn.roof, drawn.shade))
-            lost = roof[None] + shade[None] * (1 - np.array(SHADE))[:, None]
-            paint = drawn.paint.reshape(6, -1)[:, yard.index].astype(np.float64)
-            made.append(Rendered(len(cars), roof, lost, paint))
+            drawn = cover(cars, yard.grid, cell[0] * SUN_STEP_DEG, cell[1] * AZIMUTH_STEP_DEG)
+            lost, paint = (part.reshape(6, -1)[:, yard.index] for part in changes_by_cars(drawn, yard.grid.gsd_m))
+            roof = gaussian_filter(drawn.roof, PSF_SIGMA_PX).reshape(-1)[yard.index].astype(np.float64)
+            made.append(Rendered(len(cars), roof, lost.astype(np.float64), paint.astype(np.float64)))
         _rendered[key] = tuple(made)
         while len(_rendered) > 60:
             _rendered.popitem(last=False)
