@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from flows.commands import backtest, demo, desk, read, serve, site, state, train, work
+from flows.commands import backtest, demo, desk, inject, read, serve, site, state, train, work
 
 Command = tuple[str, Callable[..., None], str]  # name, function, its line in the list of commands
 
@@ -13,6 +13,7 @@ ALL: tuple[Command, ...] = (
     ("demo", demo.demo, "simulate, count and report, without a network"),
     ("run", work.run, "one round for a site"),
     ("backfill", work.backfill, "the same over years"),
+    ("inject", inject.inject, "put railcars into archived images, and count them"),
     ("recount", work.recount, "count archived images again"),
     ("serve", serve.serve, "Prefect server and daily rounds"),
     ("status", state.status, "how a site stands"),
