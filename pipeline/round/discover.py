@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pipeline.config import SourceConfig
 from pipeline.errors import SourceError
@@ -14,6 +14,7 @@ from pipeline.round.progress import Progress
 from pipeline.round.workspace import Workspace
 
 LOCAL_KINDS = ("stac-static", "folder")  # sources that may hold an old archive as a whole
+EVER = datetime(1972, 7, 23, tzinfo=UTC)  # launch of the first Landsat
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def plan_round(
         The round's date, UTC; a scheduled run passes its scheduled time, never the clock.
     since, until : datetime, optional
         Bounds of acquisition times, UTC. By default the last `lookback_days`, or on an empty store the past
-        that a baseline asks for.
+        that a baseline asks for; of a folder always everything, for whoever drops an image of years ago today
+        wants it counted.
     source : str, optional
         Only this source.
     progress : Progress
@@ -74,13 +76,14 @@ def plan_round(
             f"{days} days, from {start:%Y-%m-%d}. It can be interrupted and carries on where it was."
         )
         progress.message(messages[-1])
-    items, ledger = _search_all(ws, site_name, sources, start, end, progress)
+    dropped = EVER if since is None else start
+    items, ledger = _search_all(ws, site_name, sources, start, end, progress, of_folders=dropped)
     if first_use and since is None and not items and all(config.kind in LOCAL_KINDS for config in sources):
         # An old archive on disk is a past too: take it whole instead of reporting an empty window.
-        start = datetime(1972, 7, 23, tzinfo=today.tzinfo)  # launch of the first Landsat
+        start = EVER
         messages.append("The source holds nothing that recent; its whole archive is taken instead.")
         progress.message(messages[-1])
-        items, ledger = _search_all(ws, site_name, sources, start, end, progress)
+        items, ledger = _search_all(ws, site_name, sources, start, end, progress, of_folders=start)
     for said in stale_sources(ws, site_name, sources, end, settings.stale_after_days):
         messages.append(said)
         progress.message(said)
@@ -135,8 +138,10 @@ def _search_all(
     since: datetime,
     until: datetime,
     progress: Progress,
+    *,
+    of_folders: datetime,
 ) -> tuple[tuple[Item, ...], Ledger]:
-    """Search every source; one that fails is listed, and only when all fail is that an error."""
+    """Search every source from `since`, folders from `of_folders`; only when all fail is that an error."""
     site = ws.site(site_name)
     items: list[Item] = []
     entries: list[LedgerEntry] = []
@@ -144,7 +149,8 @@ def _search_all(
     progress.start("discover", len(sources))
     for config in sources:
         try:
-            found = ws.reader(config.name).search(site, since, until)
+            start = of_folders if config.kind == "folder" else since
+            found = ws.reader(config.name).search(site, start, until)
         except SourceError as error:
             errors.append(error)
             entries.append(LedgerEntry("discover", config.name, "failed", str(error)))
