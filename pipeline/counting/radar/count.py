@@ -21,6 +21,7 @@ METHOD_VERSION = "2"
 # and as uncertain: `estimate` lets them be wrong by a factor.
 CAR_DB = {"vv": 6.0, "vh": 5.2}
 TRACK_WIDTH_M = 5.0
+NOISE_LEAST = 0.02  # of a change: the instrument itself is no steadier than 0.1 dB from pass to pass
 USUAL_SD = 6.0  # railcars by which a yard's quieter looks differ
 SIX_DAYS = 100.0  # within which they must lie
 NEAR_DAYS = 2.0  # a known count so far from a look still speaks of it
@@ -93,6 +94,8 @@ def measure(
     if not series.polarisations:
         return _refuse("NO_DATA", "The radar looks of this orbit share neither VV nor VH.")
     change, noise, scale = _combine(series, look.grid.gsd_m)
+    if not np.isfinite(noise):
+        return _refuse("HISTORY_SHORT", f"The noise of this orbit cannot be told from {len(past)} earlier looks.")
     if not np.isfinite(change[-1]):
         return _refuse("NO_DATA", "The radar image holds no usable pixel over the tracks.")
     parts = {
@@ -206,13 +209,17 @@ def _combine(series: YardSeries, gsd_m: float) -> tuple[FloatArray, float, float
     per_car = factor * CAR_PITCH_M * TRACK_WIDTH_M / gsd_m**2 * series.share / series.area_px
     # The yard's own quiet half holds cars that come and go, some USUAL_SD of them: they are no noise.
     own = np.sqrt(np.maximum(series.own_noise**2 - (per_car * USUAL_SD) ** 2, (0.5 * series.own_noise) ** 2))
-    noise = np.where(np.isfinite(series.empty_noise), np.fmax(series.empty_noise, own), own)
-    noise = np.maximum(noise, 1e-3)
+    # Few patches leave the one unknown, few looks the other.
+    either = np.fmax(*(np.where(np.isfinite(one), one, np.nan) for one in (series.empty_noise, own)))
+    noise = np.where(np.isnan(either), np.inf, np.maximum(either, NOISE_LEAST))
+    if np.isinf(noise).all():
+        return np.full(series.change.shape[1], np.nan), float("inf"), float("nan")
     weight = per_car / noise**2
     weight = weight / weight.sum()
     change = (weight[:, None] * series.change).sum(axis=0)
     # Speckle is independent between polarisations, moisture is not: noise between the two extremes.
-    apart, together = float(np.sqrt((weight**2 * noise**2).sum())), float((weight * noise).sum())
+    share = np.where(weight > 0, weight * noise, 0.0)
+    apart, together = float(np.sqrt((share**2).sum())), float(share.sum())
     return change, 0.5 * (apart + together), float((weight * per_car).sum())
 
 

@@ -153,6 +153,32 @@ def test_refusals() -> None:
     assert outside.flags == ("TRACKS_OUTSIDE",)
 
 
+def test_short_histories_and_still_images_keep_honest_intervals() -> None:
+    site, cars, looks = world()
+    least = CountingSettings(history_min_looks=3)
+    for number in (3, 4, 5):
+        made = count(looks[number], looks[:number], site, (), least, QUALITY)
+        assert isinstance(made, Count)
+        assert made.low <= cars[number] <= made.high
+        assert made.high - made.low > 20
+    same = np.full_like(looks[22].values, 0.1)
+    still = counted(replace(looks[22], values=same), tuple(replace(one, values=same) for one in looks[:22]))
+    assert still.measures["noise_cars"] > 1.0, "no instrument is as steady as a copied image"
+    for nothing in (np.nan, 0.0, -1.0):
+        empty = count(replace(looks[22], values=same * np.float32(nothing)), looks[:22], site, (), SETTINGS, QUALITY)
+        assert isinstance(empty, Refusal)
+        assert empty.flags == ("NO_DATA",)
+
+
+def test_one_polarisation_is_enough() -> None:
+    _, cars, looks = world()
+    single = tuple(replace(one, bands=("vh",), values=one.values[1:]) for one in looks)
+    made = counted(single[23], single[:23])
+    assert made.low <= cars[23] <= made.high
+    assert "change_vv_db" not in made.measures
+    assert made.measures["change_vh_db"] > 0
+
+
 def test_an_estimate_recovers_what_pairs_teach() -> None:
     pairs = [Pair(0.01 * (n - 10), float(n), 0.5) for n in (0, 5, 10, 20, 30, 60, 90)]
     past = 0.01 * (np.random.default_rng(1).exponential(10.0, 40) - 10.0)
