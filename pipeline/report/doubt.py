@@ -34,7 +34,7 @@ def doubts(surge: Surge, data: ReportData) -> tuple[tuple[str, str], ...]:
         out.append(("Next passes", _next(data)))
     out.append(("Seen during it", _seen(seen, looks)))
     out.append(("Other sensors", _others(seen)))
-    out.append(("Radar", _radar(looks)))
+    out.append(("Radar", _radar(surge, looks)))
     reservations = _reservations(surge, data.observations)
     if reservations:
         out.append(("Reservations on its evidence", reservations))
@@ -74,17 +74,30 @@ def _others(seen: Sequence[Observation]) -> str:
     return f"none besides {only}: an error that this kind of image makes twice would not be found out."
 
 
-def _radar(looks: Sequence[Observation]) -> str:
+def _radar(surge: Surge, looks: Sequence[Observation]) -> str:
+    """Say what radar saw, and whether that supports the surge or calms; the mean of six passes where there is one."""
     radar = [o for o in looks if o.sensor == "sentinel-1"]
     if not radar:
         return "no radar look falls into it."
     told = [o for o in radar if o.count is not None and o.outcome in SEEN]
     if not told:
         return f"{plural(len(radar), 'look')}, none usable."
-    unproven = any("RADAR_UNPROVEN" in o.flags for o in told)
     newest = told[-1]
-    judged = "; not shown to follow counts at this site, so it is not judged" if unproven else ""
-    return f"{plural(len(told), 'look')}, the newest of {day(newest.observed_at)}: {counted(newest)}{judged}."
+    said = f"{plural(len(told), 'look')}, the newest of {day(newest.observed_at)}: {counted(newest)}"
+    low, high = (newest.count.low, newest.count.high) if newest.count is not None else (0.0, float("inf"))
+    six = newest.count.measures if newest.count is not None else {}
+    if "mean6" in six:
+        low, high = six["mean6_low"], six["mean6_high"]
+        said += f"; mean of its last six passes {number(six['mean6'])} ({number(low)}–{number(high)})"
+    if low > surge.expected_high:
+        said += "; it supports the surge"
+    elif high <= surge.expected_high:
+        said += "; it calms"
+    else:
+        said += "; it neither supports nor calms"
+    if any("RADAR_UNPROVEN" in o.flags for o in told):
+        said += "; not shown to follow counts at this site, so it is not judged"
+    return said + "."
 
 
 def _reservations(surge: Surge, observations: Sequence[Observation]) -> str:

@@ -185,6 +185,23 @@ def test_what_would_change_the_mind_names_passes_cloud_and_radar():
     assert "none is known" in dict(doubts(data.surges[0], past))["Next passes"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(60.0, 90.0, "it supports the surge"), (0.0, 3.0, "it calms"), (2.0, 90.0, "neither supports nor calms")],
+)
+def test_radar_supports_or_calms_by_the_mean_of_six_passes(low: float, high: float, words: str):
+    data = a_report(years=1)
+    surge = data.surges[0]
+    assert 3.0 <= surge.expected_high < 60.0
+    seen = next(o for o in reversed(data.observations) if o.count is not None and o.observed_at >= surge.onset_latest)
+    six = {"mean6": (low + high) / 2, "mean6_low": low, "mean6_high": high}
+    radar = replace(seen, observation_id="r", sensor="sentinel-1", count=replace(seen.count, measures=six))
+    said = dict(doubts(surge, replace(data, observations=(*data.observations, radar))))["Radar"]
+    assert f"mean of its last six passes {(low + high) / 2:.0f} ({low:.0f}–{high:.0f})" in said
+    assert words in said
+    assert "not judged" not in said
+
+
 def test_radar_that_is_not_proven_is_not_judged():
     data = a_report(years=1)
     radar = replace(data.observations[-2], observation_id="r", sensor="sentinel-1", flags=("RADAR_UNPROVEN",))
