@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -256,7 +257,13 @@ def _observation(site: Site, reading: PublishedReading) -> Observation:
 def _pass_time(site: Site, day: date) -> datetime:
     """Return 10:30 mean solar time at the site on a UTC day, as UTC and never leaving that day."""
     centre = site.area.centroid
-    longitude, _ = Transformer.from_crs(site.crs, "EPSG:4326", always_xy=True).transform(centre.x, centre.y)
-    at = datetime.combine(day, LOCAL_TIME, tzinfo=UTC) - timedelta(hours=longitude / 15.0)
+    at = datetime.combine(day, LOCAL_TIME, tzinfo=UTC) - timedelta(
+        hours=_longitude(site.crs, centre.x, centre.y) / 15
+    )
     first = datetime.combine(day, time.min, tzinfo=UTC)
     return min(max(at, first), first + timedelta(hours=23, minutes=59)).replace(second=0, microsecond=0)
+
+
+@cache
+def _longitude(crs: str, x: float, y: float) -> float:
+    return float(Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)[0])
