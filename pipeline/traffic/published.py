@@ -257,9 +257,8 @@ def _observation(site: Site, reading: PublishedReading) -> Observation:
 def _pass_time(site: Site, day: date) -> datetime:
     """Return 10:30 mean solar time at the site on a UTC day, as UTC and never leaving that day."""
     centre = site.area.centroid
-    at = datetime.combine(day, LOCAL_TIME, tzinfo=UTC) - timedelta(
-        hours=_longitude(site.crs, centre.x, centre.y) / 15
-    )
+    ahead = timedelta(hours=_longitude(site.crs, centre.x, centre.y) / 15.0)
+    at = datetime.combine(day, LOCAL_TIME, tzinfo=UTC) - ahead
     first = datetime.combine(day, time.min, tzinfo=UTC)
     return min(max(at, first), first + timedelta(hours=23, minutes=59)).replace(second=0, microsecond=0)
 
