@@ -20,26 +20,39 @@ METHOD_VERSION = "0"
 def acquire_scene(ws: Workspace, plan: RoundPlan, scene: Scene) -> Ledger:
     """Read one scene into the archive, from the next source when the preferred one cannot be read.
 
-    A scene that no source can deliver is stored as a `failed` row that names item and asset.
+    A source that could not deliver several scenes in a row is left out where another has the pass. A scene that no
+    source can deliver is stored as a `failed` row that names item and asset.
 
     Returns
     -------
     Ledger
     """
     site = ws.site(plan.site)
+    lost = plan.patience.lost
     tried: list[str] = []
     errors: list[ReadError] = []
     candidate: Scene | None = scene
+    why = ""
+    if scene.source in lost:
+        elsewhere = _from_another_source(plan, scene.scene_id, sorted(lost))
+        if elsewhere is not None:
+            candidate, why = elsewhere, f", after {scene.source} stopped answering"
+            tried = sorted(lost)
     while candidate is not None:
         try:
             ws.archive.put(ws.reader(candidate.source).read(site, candidate))
         except ReadError as error:
             errors.append(error)
             tried.append(candidate.source)
+            if error.transient:
+                plan.patience.failed(candidate.source)
             candidate = _from_another_source(plan, scene.scene_id, tried)
+            if candidate is None and why:  # no other has it: the one that was left out after all
+                candidate, why = scene, ""
         else:
-            detail = f"from {candidate.source}" + (f", after {errors[0]}" if errors else "")
-            return Ledger((LedgerEntry("acquire", scene.scene_id, "processed", detail),))
+            plan.patience.delivered(candidate.source)
+            why = f", after {errors[0]}" if errors else why
+            return Ledger((LedgerEntry("acquire", scene.scene_id, "processed", f"from {candidate.source}{why}"),))
     detail = " ".join(dict.fromkeys(str(error) for error in errors))
     ws.store.upsert_observations(
         [_failed_row(ws, plan.site, scene, detail, transient=any(e.transient for e in errors))]

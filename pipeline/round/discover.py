@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pipeline.config import SourceConfig
 from pipeline.errors import SourceError
 from pipeline.imagery.scenes import scenes_from_items
 from pipeline.model import Item, Ledger, LedgerEntry, Outcome, Scene
+from pipeline.round.patience import Patience
 from pipeline.round.progress import Progress
 from pipeline.round.workspace import Workspace
 
@@ -31,6 +32,7 @@ class RoundPlan:
     ledger: Ledger
     messages: tuple[str, ...] = ()
     first_use: bool = False
+    patience: Patience = field(default_factory=Patience, compare=False)  # with sources that stop answering
 
 
 def plan_round(

@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.imagery_servers import free_port, local_server, missing, running, server_program
 from support.imagery_world import (
+    BANDS,
     SINCE,
     UNTIL,
     acquisition,
     collection_document,
+    in_site,
     numbers,
     reflectance,
     small_site,
@@ -89,4 +92,7 @@ def test_pages_query_and_dates_on_a_database_of_items(tmp_path: Path, database: 
                 )
                 assert len(open_source(config, base=tmp_path).search(SITE, SINCE, UNTIL)) == 3
             scenes, _ = scenes_from_items(found, ["made"])
-            assert source.read(SITE, scenes[3]).valid.all()
+            chip = source.read(SITE, scenes[3])
+            assert chip.valid.all()
+            dn = numbers(bands, 1000)
+            assert np.array_equal(chip.values[:4], in_site(np.stack([dn[name] for name in BANDS[:4]])))

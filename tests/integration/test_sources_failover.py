@@ -37,7 +37,9 @@ SINCE, UNTIL = datetime(2023, 10, 1, tzinfo=UTC), datetime(2023, 11, 10, tzinfo=
 
 
 @pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither wait between attempts nor write a report after each round: sources are what is looked at here."""
+    monkeypatch.setattr("pipeline.round.run.report_site", lambda *_, **__: None)
     for module in ("stac", "remote"):
         monkeypatch.setattr(f"pipeline.imagery.{module}.wait_exponential", lambda **_: wait_none())
         monkeypatch.setattr(f"pipeline.imagery.{module}.wait_random", lambda *_: wait_none())
@@ -146,6 +148,7 @@ def test_killed_in_the_middle_of_a_file_the_rest_is_read_from_the_second(tmp_pat
     assert taken[0] == "first"
     assert taken[-1] == "second"
     assert taken == sorted(taken), "once it is dead, it stays so"
+    assert said[SCENES[-1]] == "from second, after first stopped answering", "it is not waited for again and again"
     assert result.exit_code == 0
 
 
@@ -177,3 +180,21 @@ def test_links_that_expire_between_search_and_read_are_signed_again_and_read_onc
     assets = len(DAYS) * 2 * (len(BANDS) + 1)
     assert len([line for line in log if '" 403 ' in line]) == assets
     assert len([line for line in log if '" 206 ' in line]) == assets, "each asset is read once"
+
+
+def test_a_source_that_stops_answering_is_asked_again_where_no_other_has_the_pass(tmp_path: Path) -> None:
+    port = free_port()
+    items = write_catalogue_of_passes(tmp_path / "one", f"http://127.0.0.1:{port}")
+    sources = {"only": stac_source(f"http://127.0.0.1:{port}")}
+    config = write_sources_config(tmp_path / "config", sources, read_threads=1)
+    with Workspace.open(config, tmp_path / "home") as ws:
+        with first_catalogue(items, port, "--die-after-files", "30"):
+            result = walk(ws)
+        failed = result.ledger.of("failed")
+        assert len(failed) == 4
+        assert all("cannot be read" in entry.detail and "item S2A_52T" in entry.detail for entry in failed)
+        assert result.exit_code == 3
+        with first_catalogue(items, port):
+            again = walk(ws)
+        assert again.exit_code == 0
+        assert_every_look_once(ws)

@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait between attempts."""
     for module in ("stac", "remote"):
         monkeypatch.setattr(f"pipeline.imagery.{module}.wait_exponential", lambda **_: wait_none())
         monkeypatch.setattr(f"pipeline.imagery.{module}.wait_random", lambda *_: wait_none())

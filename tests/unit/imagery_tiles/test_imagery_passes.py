@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from pipeline.imagery.passes import next_passes
+from pipeline.model import Observation, Outcome
+from pipeline.round.report import _passes as expected_passes
 
 START = datetime(2023, 1, 3, 2, 21, 30, tzinfo=UTC)
 
@@ -61,3 +63,17 @@ def test_only_what_lies_before_now_is_used_and_order_does_not_matter() -> None:
     seen = series("L9", "P114", 16, 8)
     now = seen[4][2] + timedelta(days=1)
     assert next_passes(seen, now) == next_passes(seen[:5][::-1], now)
+
+
+def test_the_report_tells_the_passes_with_their_basis() -> None:
+    def look(number: int, sensor: str) -> Observation:
+        return Observation(
+            f"{sensor}{number}", "yard", f"{sensor}{number}", START + timedelta(days=10 * number), sensor, "S2A",
+            "R103", 10.0, Outcome.REJECTED, None, (), "occupancy", "1", "digest",
+        )  # fmt: skip
+
+    rows = [look(number, "sentinel-2") for number in range(6)] + [look(3, "vhr"), look(4, "tiles")]
+    (one,) = expected_passes(rows, START + timedelta(days=51))
+    assert (one.platform, one.orbit) == ("S2A", "R103")
+    assert one.expected_at == START + timedelta(days=60)
+    assert one.basis == "repeats every 10 days, 6 passes seen"
