@@ -10,10 +10,11 @@ from scipy.special import log_ndtr, ndtr
 
 from pipeline.model import COUNT_MAX, FloatArray
 
-# Of a car's brightness about the kinds' mean: geometry, load, double bounce (simulated yards of seeds 0 to 39).
-LN_SCALE_MEAN, LN_SCALE_SD = -0.05, 0.3
-USUAL_MEAN = 15.0  # railcars in the yard on average, prior (exponential): the public record says "fewer than 20"
-# Of the yard's noise about that of patches off the yard: ballast grows no plants and is not ploughed (same seeds).
+# Of a car's brightness about the kinds' mean: geometry, load, double bounce (simulated yards, tuning seeds).
+LN_SCALE_MEAN, LN_SCALE_SD = -0.05, 0.28
+# Railcars in the yard on average, gamma prior: the public record says "fewer than 20".
+USUAL_MEAN, USUAL_SHAPE = 16.0, 2.0
+# Of the yard's noise about that of patches off the yard: ballast grows no plants and is not ploughed (the same).
 LN_NOISE_MEAN, LN_NOISE_SD = -0.3, 0.35
 PAST_WEIGHT = 0.4  # of a past look without a known count: cars stay for days, so that looks are not independent
 # How a yard's number may have differed from look to look, standard deviation over its mean, besides exponentially.
@@ -123,7 +124,8 @@ def _states(noise: float, past: FloatArray, scale: float, pairs: Sequence[Pair],
     log_w = (
         -0.5 * ((np.log(a / scale) - LN_SCALE_MEAN) / LN_SCALE_SD) ** 2
         - 0.5 * ((np.log(s / noise) - LN_NOISE_MEAN) / LN_NOISE_SD) ** 2
-        - m / USUAL_MEAN
+        - USUAL_SHAPE * m / USUAL_MEAN
+        + (USUAL_SHAPE - 1.0) * np.log(m)
         + np.log(np.interp(m, USUAL, np.gradient(USUAL)))
         + PAST_WEIGHT * _scatter(past, a * m, s)
     )
