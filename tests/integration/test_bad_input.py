@@ -192,6 +192,45 @@ def test_a_band_that_the_catalogue_lost_fails_the_one_scene(tmp_path: Path) -> N
     assert all(row.outcome is Outcome.REJECTED and "HISTORY_SHORT" in row.flags for row in rows.values())
 
 
+def test_each_bad_file_of_a_catalogue_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    config = write_world(tmp_path, looks=6)
+    items = tmp_path / "catalogue" / "items"
+    with rasterio.open(items / item_id(0) / "red.tif") as image:
+        shape, place = image.shape, image.transform
+
+    def put(number: int, values: Array, bands: tuple[str, ...] = ("red",), **extra: object) -> None:
+        for band in bands:
+            profile = {"count": 1, "height": values.shape[0], "width": values.shape[1], "dtype": values.dtype}
+            where = {"crs": CRS, "transform": place, **extra}
+            with rasterio.open(
+                items / item_id(number) / f"{band}.tif", "w", driver="GTiff", **profile, **where
+            ) as out:
+                out.write(values, 1)
+
+    plain = np.full(shape, 900, np.uint16)
+    put(0, plain[:1, :1])
+    put(1, plain, transform=Affine(10, 0, place.c + 90000, 0, -10, place.f))
+    put(2, plain, crs="EPSG:4326")
+    put(3, np.full(shape, np.nan, np.float32))
+    put(4, plain, ("blue", "green", "red", "nir", "swir16", "swir22"))
+    (items / item_id(5) / "red.tif").write_bytes(b"")
+    until = datetime(2023, 6, 1, tzinfo=UTC)
+    with Workspace.open(config, tmp_path / "home") as ws:
+        run_round(
+            ws, COARSE_SITE, today=until, since=datetime(2023, 1, 1, tzinfo=UTC), until=until, progress=Silent()
+        )
+        rows = {row.item_ids[0]: row for row in ws.store.observations(COARSE_SITE)}
+    assert len(rows) == 6
+    for number in range(4):
+        row = rows[item_id(number)]
+        assert row.outcome in {Outcome.REJECTED, Outcome.FAILED}, number
+        assert "no valid pixel over the track area" in row.detail or item_id(number) in row.detail, row.detail
+    assert "CONSTANT_IMAGE" in rows[item_id(4)].flags
+    assert rows[item_id(5)].outcome is Outcome.FAILED
+    assert "asset red" in rows[item_id(5)].detail
+    assert all(row.count is None and row.detail.endswith(".") for row in rows.values())
+
+
 def test_a_huge_image_passes_the_whole_round_under_a_gigabyte(tmp_path: Path) -> None:
     """30,000 x 30,000 pixels of 3 x 16 bits are 5.4 GB; only the site's window may be held."""
     config = write_site(tmp_path)
