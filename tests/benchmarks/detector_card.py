@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from _printed import as_markdown
 
 from pipeline.flags import FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 CARD = ROOT / "docs" / "detector-card.md"
-MOST_LINES = 80  # of a benchmark's text that are quoted
 
 INTRODUCTION = """# Detector card
 
@@ -80,7 +82,7 @@ SECTIONS = (
             "Anything under snow, cloud or cloud shadow: such looks are refused.",
             "Small numbers when the sun is high: most of the signal is shadow. See the limit of each sun class.",
         ),
-        ("occupancy", "real_dates", "imagery_offset"),
+        ("occupancy", "real_dates"),
     ),
     Section(
         "Radar, Sentinel-1",
@@ -93,7 +95,7 @@ SECTIONS = (
             "What changed: wet ballast, work trains, containers and new roofs brighten the yard as cars do.",
             "Its brightness of cars is a hint from the literature until known counts teach it; no real yard has yet.",
         ),
-        ("radar", "car_storage"),
+        ("radar",),
     ),
 )
 
@@ -118,7 +120,11 @@ def _results(folder: Path, beginning: str) -> list[str]:
         if not name.startswith(beginning):
             continue
         table = folder / f"{name}.json"
-        out.append(_table(json.loads(table.read_text("utf-8"))) if table.exists() else _quote(folder / f"{name}.txt"))
+        out.append(
+            _table(json.loads(table.read_text("utf-8")))
+            if table.exists()
+            else as_markdown((folder / f"{name}.txt").read_text("utf-8"), f"{name}.txt")
+        )
     return out
 
 
@@ -135,15 +141,6 @@ def _table(content: dict[str, Any]) -> str:
         cells = (str(row[key]).replace("|", "/") for key in ("condition", "figure", "asked", "seen"))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _quote(path: Path) -> str:
-    """Return the text of one benchmark, as it was printed."""
-    lines = path.read_text("utf-8").rstrip().splitlines()
-    kept = [line.rstrip().replace("```", "'''") for line in lines[:MOST_LINES]]
-    if len(lines) > MOST_LINES:
-        kept.append(f"... {len(lines) - MOST_LINES} more lines in tests/benchmarks/results/{path.name}")
-    return "\n".join([f"`{path.name}`, as printed:", "", "```text", *kept, "```", ""])
 
 
 def _flags() -> str:

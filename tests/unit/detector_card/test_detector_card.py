@@ -25,6 +25,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
+printed = load("_printed")
 card = load("detector_card")
 
 
@@ -50,8 +51,37 @@ def test_figures_become_a_table_and_text_is_quoted(tmp_path: Path) -> None:
     assert "| one pass / quiet | coverage | 87 to 93 % | 90 % |" in text
     assert "not quoted" not in text
     assert "known: RMSE 4.2" in text
-    assert f"{102 - card.MOST_LINES} more lines in tests/benchmarks/results/occupancy_sites.txt" in text
+    assert f"{102 - printed.MOST_LINES} more lines in tests/benchmarks/results/occupancy_sites.txt" in text
     assert text.count("```") % 2 == 0
+
+
+def test_figures_that_were_only_printed_become_tables_too() -> None:
+    text = """resolved 1.0, seed 9000
+0.5 m plain                  scenes 24 refused 0 mape 0.012 mae 0.9 f1 0.983 kinds nan
+0.5 m snow                   scenes 12 refused 3 mape 0.041 mae 2.0 f1 0.951 kinds 0.800
+recall by kind: ore car 0.99, flat car 0.81
+
+what | asked | seen | met
+0.5 m MAPE | <= 0.015 | 0.0120 | yes
+0.5 m F1 | >= 0.98 | 0.9830 | NO
+believed and wrong | asked 0 | seen 0
+asked slope 1.00 +- 0.05 | seen 0.98
+asked: no alarm changes          seen: 6 of 6
+asked coverage 87-93 % | seen 91.0% of 240"""
+    made = printed.as_markdown(text, "x.txt").splitlines()
+    for line in (
+        "| condition | scenes | refused | MAPE | MAE | F1 | F1 of kinds |",
+        "| 0.5 m snow | 12 | 3 | 0.041 | 2.0 | 0.951 | 0.800 |",
+        "| what | asked | seen | met |",
+        "| 0.5 m F1 | >= 0.98 | 0.9830 | NO |",
+        "| believed and wrong | 0 | 0 |  |",
+        "|  | slope 1.00 +- 0.05 | 0.98 |  |",
+        "|  | no alarm changes | 6 of 6 |  |",
+        "|  | coverage 87-93 % | 91.0% of 240 |  |",
+        "recall by kind: ore car 0.99, flat car 0.81",
+    ):
+        assert line in made, line
+    assert not [line for line in made if line.startswith("what |")]
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
