@@ -30,10 +30,10 @@ def as_markdown(text: str, name: str) -> str:
     figures: list[tuple[str, dict[str, str]]] = []
     rest: list[str] = []
     for line in text.rstrip().splitlines():
-        hit = next((found for pattern in _ASKED if (found := pattern.match(line.strip()))), None)
+        hit = next((match for pattern in _ASKED if (match := pattern.match(line.strip()))), None)
         if hit is not None:
-            parts = hit.groupdict()
-            asked.append((parts["what"].strip(" :"), parts["asked"], parts["seen"], parts.get("met") or ""))
+            found = hit.groupdict(default="")
+            asked.append((found["what"].strip(" :"), found["asked"], found["seen"], found.get("met", "")))
         elif (row := _FIGURES.match(line.strip())) is not None:
             words = row["pairs"].split()
             figures.append((row["name"], dict(zip(words[::2], words[1::2], strict=True))))
@@ -41,9 +41,9 @@ def as_markdown(text: str, name: str) -> str:
             rest.append(line)
     parts = [f"`{name}`, as printed:", ""]
     if figures:
-        columns = list(dict.fromkeys(key for _, found in figures for key in found))
+        columns = list(dict.fromkeys(key for _, values in figures for key in values))
         titles = ["condition", *(_WORDS.get(key, key) for key in columns)]
-        parts += _table(titles, [(one, *(found.get(key, "") for key in columns)) for one, found in figures])
+        parts += _table(titles, [(one, *(values.get(key, "") for key in columns)) for one, values in figures])
     if asked:
         met = any(row[3] for row in asked)
         parts += _table(["what", "asked", "seen", "met"][: 3 + met], [row[: 3 + met] for row in asked])
