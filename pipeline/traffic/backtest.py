@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline.model import Count, Observation, Outcome, Site, Surge
+from pipeline.traffic.likelihood import UNJUDGED
 from pipeline.traffic.published import PublishedReading, readings
 
 RISE_RATIO = 2.0  # a published number that far above the level published before it is a rise
@@ -126,7 +127,7 @@ def backtest(site: Site, observations: Sequence[Observation], surges: Sequence[S
             if row.count is not None
             and row.outcome in (Outcome.COUNTED, Outcome.FLAGGED)
             and not row.superseded_by
-            and "RADAR_UNPROVEN" not in (*row.flags, *row.count.flags)
+            and UNJUDGED.isdisjoint((*row.flags, *row.count.flags))
         ),
         key=lambda look: look[:2],
     )

@@ -16,6 +16,8 @@ from pipeline.model import COUNT_MAX, Count, Observation, Outcome
 N = np.arange(COUNT_MAX + 1, dtype=np.float64)
 Z90 = 1.6448536269514722  # half-width of a central 90 % interval in standard deviations
 LOWER = math.exp(-0.5 * Z90**2)  # likelihood ratio at that distance: below it a number is contradicted
+# Counts that are kept and shown but never judged: radar whose scale is not proven, images of no certain day.
+UNJUDGED = frozenset({"RADAR_UNPROVEN", "DATE_UNCERTAIN"})
 CONTRADICTED = 0.01  # two looks of one day whose best common number is less likely than this saw two states
 
 FloatArray = NDArray[np.float64]
@@ -87,7 +89,8 @@ class Evidence:
 def evidence(observations: Iterable[Observation]) -> tuple[Evidence, ...]:
     """Return the looks that say something, in date order, each joined with the earlier ones of its UTC day.
 
-    Rejected and failed rows, rows without a count, superseded rows and counts flagged as unproven say nothing.
+    Rejected and failed rows, rows without a count, superseded rows, and counts that are unproven or of no certain day
+    say nothing.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def evidence(observations: Iterable[Observation]) -> tuple[Evidence, ...]:
             continue
         if row.count is None:
             raise SeriesError(f"observation {row.observation_id} is {row.outcome.value} but holds no count.")
-        if "RADAR_UNPROVEN" in row.flags or "RADAR_UNPROVEN" in row.count.flags:
+        if not UNJUDGED.isdisjoint((*row.flags, *row.count.flags)):
             continue
         own, at = _vector(row, row.count), _utc(row)
         day = at.timestamp() / 86400.0

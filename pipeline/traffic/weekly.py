@@ -20,6 +20,7 @@ from scipy.special import gammaln
 
 from pipeline.errors import SeriesError
 from pipeline.model import Observation, Outcome
+from pipeline.traffic.likelihood import UNJUDGED
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -97,7 +98,7 @@ def weekly_counts(observations: Sequence[Observation]) -> tuple[date, FloatArray
     for row in observations:
         if row.count is None or row.outcome not in (Outcome.COUNTED, Outcome.FLAGGED) or row.superseded_by:
             continue
-        if "RADAR_UNPROVEN" not in (*row.flags, *row.count.flags):
+        if UNJUDGED.isdisjoint((*row.flags, *row.count.flags)):
             monday = (row.observed_at.astimezone(UTC).date().toordinal() - 1) // 7
             weeks.setdefault(monday, []).append(row.count.railcars)
     if not weeks:
