@@ -63,15 +63,21 @@ def main() -> None:
     start = time.perf_counter()
     rows = list(run_injection(looks, site, [], CountingSettings(), QualitySettings(), per_class=per_class, seed=SEED))
     refused = Counter("|".join(r.count.flags) for r in rows if isinstance(r.count, Refusal) and r.railcars == 0)
-    print(f"refused: {dict(refused)}")
+    print(f"looks refused as they are: {dict(refused)}")
     for one in summarise(rows):
-        low, high = one.false_alarms.interval
-        print(f"{one.sun} sun: {one.looks} looks, slope {one.slope:.3f} +- {one.slope_sd:.3f}; intervals above zero "
-              f"without a car {one.false_alarms.hits}/{one.false_alarms.trials} (90 %: {low:.1%}-{high:.1%}); "
-              f"limit {one.detection_limit:g}; power "
+        low, high = one.alarms.interval
+        inside, least, most = one.coverage, *one.coverage.interval
+        print(f"{one.sun} sun: {one.looks} looks, {one.refused} trials refused, slope {one.slope:.3f} +- "
+              f"{one.slope_sd:.3f}; above the 1 % threshold without a car {one.alarms.hits}/{one.alarms.trials} "
+              f"(90 %: {low:.1%}-{high:.1%}); 90 % interval holds {inside.value:.1%} of {inside.trials} "
+              f"({least:.1%}-{most:.1%}); limit {one.detection_limit:g} (stated {one.stated_limit:g}); power "
               + ", ".join(f"{n}: {rate.hits}/{rate.trials}" for n, rate in one.power.items()))  # fmt: skip
-    inside = [row.count.low <= row.railcars <= row.count.high for row in rows if not isinstance(row.count, Refusal)]
-    print(f"coverage of the 90 % interval over injected dates: {np.mean(inside):.1%} of {len(inside)}")
+    whole = summarise(rows)[0]
+    low, high = whole.alarms.interval
+    print(f"asked slope 1.00 +- 0.05 | seen {whole.slope:.3f}")
+    print(f"asked false alarms at 1 % within the binomial interval | seen {whole.alarms.hits}/{whole.alarms.trials}, "
+          f"90 %: {low:.1%}-{high:.1%}")  # fmt: skip
+    print(f"asked coverage 87-93 % | seen {whole.coverage.value:.1%} of {whole.coverage.trials}")
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -46,9 +46,14 @@ ALIKE = 0.15  # logarithm of the ratio of sensitivities below which hosts are eq
 HOST_SHARE = 0.6  # of the history, from the emptiest on, that may bear simulated cars
 FILLED = 0.25  # share of light lost from which a pixel of a simulated car counts as filled
 OCCUPIED = 0.3  # pixels of a host that look filled more surely than this tell nothing about simulated cars
-TRAIN = 0.5  # share of a train's amplitude from which a filled pixel of a bare host is believed to bear a car
+MURK_RANGE = (0.4, 4.0)  # by which the noise of a look that bears simulated cars is scaled
+ZERO_QUANTILE = 0.25  # of the hosts: those with trains of their own show too high a zero
+TRAIN = 0.25  # share of a train's amplitude from which a filled pixel of a bare host is believed to bear a car
 SPARSE_CARS = 20.0  # a sample of n cars has the say of 1 / (n + SPARSE_CARS): few cars are the rule
 CHANGES_MAX = 240
+SETTLED_REACH, SETTLED_DAYS = 240, 60  # age of the looks that tell what has changed for good, and their least span
+SETTLED_LOOKS, SETTLED_LEAST = 5, 4  # the newest so many of them, and how many there must be
+SETTLED_SIZE, SETTLED_ALIKE = 6.0, 0.5  # noise units of a change; share of it by which no look may differ
 LADEN_CARS, LADEN_REST = 5.0, 16  # known looks with so many cars shape no baseline that has so many others
 SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
 
@@ -146,7 +151,9 @@ def set_up(series: Series, sun: tuple[float, float]) -> Bench:
     sigma = np.stack([_pixel_noise(values[:-1, c], seen[:-1], model) for c in range(len(weights))])
     terms = spatial_terms(yard.axes, np.einsum("cb,jbn->cjn", weights, _mode_images(model, series)))
     terms = terms / sigma[..., None]
-    images = Images(values / sigma, seen, _outside(series, design, ridge, direction, weights))
+    values = values / sigma
+    values[-1] -= _settled(values[:-1], seen[:-1], series)
+    images = Images(values, seen, _outside(series, design, ridge, direction, weights))
     free = np.full((len(weights), terms.shape[2]), 30.0)
     bench = Bench(images, model.predicted, weights, sigma, direction, free, terms)
     used = np.flatnonzero(seen[:-1].mean(axis=1) > 0.5)
@@ -165,6 +172,23 @@ def _shaping(series: Series) -> FloatArray:
     if seen.sum() - len(laden) >= max(LADEN_REST, 0.5 * seen.sum()):
         say[laden] = 0.0
     return say
+
+
+def _settled(values: FloatArray, seen: BoolArray, series: Series) -> FloatArray:
+    """Return what has changed for good since the baseline's looks, (C, N): the same in all the newest looks.
+
+    Felled trees and new roofs stay as they are, trains come and go; cars that stand for months are lost with them.
+    """
+    age = np.array([(series.look.scene.observed_at - one.scene.observed_at).days for one in series.looks])
+    recent = np.flatnonzero((age <= SETTLED_REACH) & (seen.mean(axis=1) > 0.6))[-SETTLED_LOOKS:]
+    none = np.zeros(values.shape[1:])
+    if len(recent) < SETTLED_LEAST or age[recent[0]] - age[recent[-1]] < SETTLED_DAYS:
+        return none
+    middle = np.median(values[recent], axis=0)
+    size = np.sqrt((middle**2).sum(axis=0))
+    apart = np.sqrt(((values[recent] - middle) ** 2).sum(axis=1)).max(axis=0)
+    stays = (size > SETTLED_SIZE) & (apart < SETTLED_ALIKE * size) & seen[recent].all(axis=0)
+    return np.asarray(np.where(stays, middle, none))
 
 
 def cars_of(series: Series, sun: tuple[float, float]) -> tuple[Rendered, ...]:
@@ -211,8 +235,12 @@ def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesso
     clear = outside_typical(bench.images.outside, kit)
     murk = np.median(clear[history]) / clear
     at = _hosts(shown, np.log(murk[history] / murk[-1]))
-    hosts, bare = history[at], shown.pick(at)
-    lesson = Lesson(Density(np.zeros(0)), hosts, bare.filled < OCCUPIED, murk, float(np.median(shown.quiet)))
+    hosts = history[at]
+    lesson = Lesson(
+        Density(np.zeros(0)), hosts, shown.filled[at] < OCCUPIED, murk, float(np.median(shown.quiet))
+    )  # fmt: skip
+    plain = _as_murky(bench, lesson, hosts)
+    bare = pixel_features(whiten(plain, kit), plain.seen, smooth, lesson.ordinary)
     cars = cars_of(series, sun)
     number, target, stood = _stand(bench, series, lesson, cars)
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
@@ -234,7 +262,7 @@ def respond(bench: Bench, series: Series, lesson: Lesson, sun: tuple[float, floa
         bench, series, lesson, tuple(one for one in cars_of(series, sun) if one.railcars in SPARSE_LEVELS)
     )
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
-    hosts = bench.images.pick(lesson.hosts)
+    hosts = _as_murky(bench, lesson, lesson.hosts)
     return _respond(lesson, number, answer, pixel_features(whiten(hosts, kit), hosts.seen, smooth, lesson.ordinary))
 
 
@@ -272,10 +300,17 @@ def _stand(
 ) -> tuple[FloatArray, FloatArray, Images]:
     """Return numbers (Q,), cars of each pixel (Q, N) and images of hosts with cars stood into them."""
     number = np.array([one.railcars for one in cars], dtype=np.float64)
-    stood = bench.images.pick(lesson.hosts[np.arange(len(number)) % len(lesson.hosts)])
+    stood = _as_murky(bench, lesson, lesson.hosts[np.arange(len(number)) % len(lesson.hosts)])
     area = CAR_AREA_M2 / series.yard.grid.gsd_m**2
     target = np.stack([one.roof for one in cars]) / area
     return number, target, replace(stood, values=stood.values + added(bench, series, cars))
+
+
+def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp]) -> Images:
+    """Return history looks with their noise brought to that of the look to be counted."""
+    some = bench.images.pick(places)
+    factor = np.clip(lesson.murk[-1] / lesson.murk[places], *MURK_RANGE)[:, None, None]
+    return replace(some, values=some.values * factor, outside=some.outside * factor**2)
 
 
 def _respond(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> Response:
@@ -284,7 +319,8 @@ def _respond(lesson: Lesson, number: FloatArray, answer: Features, bare: Feature
     rise = (lesson.density.railcars(answer.values) - before[host]).sum(axis=1)
     # The zero is that of pixels where no train stands, so that a yard that is never empty has one too.
     say = 1.0 - bare.filled * (bare.amplitude > TRAIN)
-    zero = float(np.median((before * say).sum(axis=1) / np.maximum(say.sum(axis=1), 1.0)) * before.shape[1])
+    each = (before * say).sum(axis=1) / np.maximum(say.sum(axis=1), 1.0) * before.shape[1]
+    zero = float(np.quantile(each, ZERO_QUANTILE))
     return fit_response(number, rise, zero)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ FLOOR_RANGE = (1.2, 4.0)  # noise of an empty yard, railcars
 RELATIVE_FLOOR = 0.12
 CLEAR, MURK_POWER = 1.5, 1.5  # murk below which days are ordinary; how fast an empty yard's noise grows with it
 ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
+PAST_SHARE = 0.3  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 
@@ -61,6 +62,10 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
     odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
     noise = _noise(answer, base, float(lesson.murk[-1]), float(share[-1]), odd)
+    if calibration.known == 0:
+        # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
+        scatter = PAST_SHARE * float(np.diff(np.quantile(past, [0.2, 0.8]))[0]) if past.size else 0.0
+        noise = replace(noise, floor=float(np.hypot(noise.floor, scatter)))
     cars = np.maximum(reading.density[-1], 0.0)
     figures = measures | {
         "uncalibrated": x, "noise_floor": noise.floor, "per_car_variance": noise.per_car,
