@@ -35,7 +35,9 @@ BRIGHT = 0.20  # where even the darkest ground is brighter, the window holds not
 MIN_PIXELS = 30  # of a class, for its median to count; of a band, for its darkest pixels
 DARK_SHARE = 0.005  # of the valid pixels, whose brightest is the floor of a band
 VEGETATION, WATER = 4, 6  # scene classes of Sentinel-2 L2A
-THIN, SNOW, HAZY_SHARE = (7, 8, 10), 11, 0.12  # unclassified, probable cloud, cirrus; how much of them is haze
+THIN, SNOW = (7, 8, 10), 11  # unclassified, probable cloud, cirrus: the classes that thin cloud and haze fall into
+HAZY_SHARE = 0.12  # of the window in those classes, above which visible and near infrared light alone are not trusted
+HAZY_SHARE_SWIR = 0.30  # and where there is short-wave infrared too, whose floor only thick haze lifts by 0.1
 KNOWN_MAX = OFFSET + 0.08  # reflectance with the offset in it that water in the infrared cannot exceed
 UNCLEAR = (0, 1, 8, 9, 10)  # no data, saturated, cloud, cirrus: not the ground
 NO_PIXEL, THICK = (0, 1), (0, 1, 9)
@@ -154,14 +156,15 @@ def _evidence(chip: Chip) -> _Evidence:
     past_haze = water + medians(VEGETATION, ("swir22",))
     between = usable & ~np.isin(classes, THICK)
     # Thin cloud is often classed as snow; the short-wave infrared, where snow is dark, tells them apart.
-    doubtful = THIN if any(name in raw for name in SHORT_WAVE) else (*THIN, SNOW)
+    short_wave = any(name in raw for name in SHORT_WAVE)
+    doubtful, limit = (THIN, HAZY_SHARE_SWIR) if short_wave else ((*THIN, SNOW), HAZY_SHARE)
     thin = np.isin(classes[between], doubtful).mean() if between.any() else 1.0
     return _Evidence(
         darkest=_darkest(list(raw.values()), usable),
         known=min(known, default=None),
         water=min(water, default=None),
         # Without a product's mask haze is not told: it is taken to be there unless there is a band that sees past it.
-        hazy=bool(thin > HAZY_SHARE) if chip.classes is not None else "swir22" not in raw,
+        hazy=bool(thin > limit) if chip.classes is not None else "swir22" not in raw,
         through_haze=bool(past_haze),
     )
 

@@ -142,6 +142,20 @@ def test_under_cloud_metadata_alone_are_not_believed(carried: int, declared: flo
     assert right or "OFFSET_AMBIGUOUS" in found.flags
 
 
+def test_a_winter_window_without_vegetation_or_water_is_not_lost_to_unclassified_pixels() -> None:
+    """Shade and wet soil of winter are often "unclassified"; a coherent item over dark ground stays believed."""
+    for carried, declared, baseline in ((1000, -0.1, "05.09"), (0, 0.0, "02.14")):
+        chip = chip_of(carried, declared=declared, applied=None, baseline=baseline, kind="bare")
+        values, classes = chip.values.copy(), chip.classes.copy()
+        shade = np.zeros(chip.grid.shape, dtype=bool)
+        shade[:6] = True
+        values[:, shade] = (np.array([0.012, 0.018, 0.02, 0.04, 0.03])[:, None] * 10000 + carried).astype(np.uint16)
+        classes[:10] = 7
+        found = look(replace(chip, values=values, classes=classes))
+        assert found.measures["offset_carried"] == float(carried > 0)
+        assert "OFFSET_AMBIGUOUS" not in found.flags
+
+
 def test_dark_ground_between_clouds_settles_the_offset() -> None:
     chip = chip_of(0, declared=-0.1, applied=False, baseline="05.09")
     cloudy, classes = chip.values.copy(), np.full(chip.grid.shape, 9, dtype=np.uint8)
