@@ -205,6 +205,7 @@ def _environment() -> jinja2.Environment:
         shown=text.shown,
         short=text.short,
         unbroken=text.unbroken,
+        breakable=text.breakable,
         is_long=text.is_long,
         day=text.day,
         minute=text.minute,

@@ -20,9 +20,7 @@ class Story:
     quiet: Observation | None  # last count before the onset, of the alarm's sensor and sampling where there is one
     alarm: Observation | None
     peak: Observation | None
-    passed_over: bool = (
-        False  # a later quiet count exists, but half in cloud
-    )
+    passed_over: bool = False  # a later quiet count exists, but half in cloud
 
 
 def story_of(surge: Surge, observations: Sequence[Observation]) -> Story:

@@ -50,6 +50,14 @@ def unbroken(text: object) -> Markup:
     return Markup(_KEPT.sub(lambda found: f'<span class="nowrap">{found[0]}</span>', escaped))  # noqa: S704 - escaped
 
 
+def breakable(text: object) -> Markup:
+    """Return `shown` text as markup that may break inside long words, which browsers are slow to break themselves."""
+    parts = re.split(r"(\S{120,})", shown(text))
+    for i in range(1, len(parts), 2):
+        parts[i] = "\0".join(parts[i][k : k + 60] for k in range(0, len(parts[i]), 60))
+    return Markup(str(escape("".join(parts))).replace("\0", "<wbr>"))  # noqa: S704 - escaped; `shown` leaves no NUL
+
+
 def day(at: datetime | date | None) -> str:
     """Return the UTC date as YYYY-MM-DD, a dash for None."""
     if at is None:

@@ -240,7 +240,12 @@ def test_strangers_text_is_shown_as_text(small: ReportData, usual: Page, place: 
     monkeypatch.setattr(chart, "still", lambda _spec: "<svg/>")  # a picture of numbers alone, slow to draw
     parsed = Page(render_report(PLACES[place](small)))
     assert len(parsed.scripts) == len(usual.scripts)
-    assert {tag for tag, _ in parsed.elements} - {tag for tag, _ in usual.elements} <= {"details", "summary", "bdi"}
+    assert {tag for tag, _ in parsed.elements} - {tag for tag, _ in usual.elements} <= {
+        "details",
+        "summary",
+        "bdi",
+        "wbr",
+    }
     for tag, attrs in parsed.elements:
         assert not [name for name in attrs if name.startswith("on")], (tag, attrs)
         assert "javascript:" not in (attrs.get("href") or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -42,6 +43,14 @@ def test_what_cannot_be_seen_is_written_out():
     assert text.short("x\n\t y" * 50, 10) == "x yx yx y…"
     assert not text.is_long("a" * 80)
     assert text.is_long("a" * 81)
+
+
+def test_a_word_of_any_length_may_break_and_stays_the_same_text():
+    word = "<" + "A" * 500 + "\0&"
+    kept = str(text.breakable(f"short {word} end"))
+    assert kept.count("<wbr>") == 8
+    assert html.unescape(kept.replace("<wbr>", "")) == text.shown(f"short {word} end")
+    assert text.breakable("plain <words>") == "plain &lt;words&gt;"
 
 
 def test_clear_fractions_never_round_up_to_all():
