@@ -12,7 +12,7 @@ import jinja2
 from pipeline.flags import FLAGS
 from pipeline.model import Observation
 from pipeline.report.desk.words import NOTE_MAX, is_control
-from pipeline.report.text import is_upper_limit, rate, unbroken
+from pipeline.report.text import breakable, is_upper_limit, rate, unbroken
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 STATIC_TYPES = {
@@ -91,7 +91,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters.update(shown=shown, short=short, day=day, minute=minute, number=number, counted=counted, tally=tally)
-    env.filters.update(whole=whole, rate=rate, unbroken=unbroken)
+    env.filters.update(whole=whole, rate=rate, unbroken=unbroken, breakable=breakable)
     env.globals.update(flags=FLAGS, note_max=NOTE_MAX, undo_id=uuid.uuid4)
     return env
 
