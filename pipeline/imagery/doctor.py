@@ -17,6 +17,7 @@ from pipeline.imagery.scenes import scenes_from_items
 from pipeline.imagery.source import SourceReader, open_source
 from pipeline.imagery.stac import StacSource
 from pipeline.imagery.static import StaticSource
+from pipeline.imagery.tiles import TileSource
 from pipeline.model import Scene, Site
 
 State = Literal["ok", "failed", "disabled", "empty"]
@@ -44,7 +45,7 @@ class Examination:
     newest: datetime | None = None  # newest scene found, UTC
     items: int = 0
     pixel_bytes: int = 0  # of the window that was read, unpacked
-    network_bytes: int = 0  # that search and read fetched; tiles are fetched by GDAL and not counted
+    network_bytes: int = 0  # that search and read fetched
     terms: str = ""
 
 
@@ -125,7 +126,10 @@ class _Trial:
         config = self.config
         reader: SourceReader = _once(open_source(config, base=base))
         web = reader.web if isinstance(reader, StacSource | StaticSource) else None
-        self.meter = web.meter if web is not None else self.meter
+        if web is not None:
+            self.meter = web.meter
+        elif isinstance(reader, TileSource):
+            self.meter = reader.meter
         self.begin("search")
         items = reader.search(site, now - timedelta(days=days), now)
         if not items and config.kind in ("folder", "stac-static", "xyz", "wmts"):

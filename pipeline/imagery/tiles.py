@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from rasterio.vrt import WarpedVRT
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError, SourceError
 from pipeline.imagery.chip_area import area_to_read, grid_over
+from pipeline.imagery.remote import Meter
 from pipeline.imagery.tiles_web import fetch_tiles
 from pipeline.imagery.tiles_wmts import Layer, read_layer
 from pipeline.model import Asset, Chip, Grid, Item, Scene, Site
@@ -53,6 +54,7 @@ class TileSource:
     """Dated map tiles of one service."""
 
     config: SourceConfig
+    meter: Meter = field(default_factory=Meter, compare=False)
 
     def search(self, site: Site, since: datetime, until: datetime) -> tuple[Item, ...]:
         """List the service's dates in a window of time: one item a date or release.
@@ -129,7 +131,7 @@ class TileSource:
         zoom, address = self._addresses(site, item, gsd)
         columns, rows = _tile_range(grid, zoom)
         wanted = {(x, y): address(x, y) for y in rows for x in columns}
-        tiles = fetch_tiles(self.config, wanted, item.item_id)
+        tiles = fetch_tiles(self.config, wanted, item.item_id, self.meter)
         folder = f"tiles-{uuid4().hex}"
         with ExitStack() as stack:
             for (x, y), body in tiles.items():

@@ -16,6 +16,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import HostileInputError, ReadError, SourceError
 from pipeline.imagery.hosts import Gate, gate_for, shorten
+from pipeline.imagery.remote import Meter
 
 MAX_DOCUMENT_BYTES = 32 * 2**20  # GIBS's capabilities are about 8 MB
 MAX_TILE_BYTES = 4 * 2**20
@@ -53,7 +54,9 @@ def fetch_document(config: SourceConfig, address: str) -> bytes:
     return body
 
 
-def fetch_tiles(config: SourceConfig, addresses: Mapping[Place, str], item: str) -> dict[Place, bytes]:
+def fetch_tiles(
+    config: SourceConfig, addresses: Mapping[Place, str], item: str, meter: Meter | None = None
+) -> dict[Place, bytes]:
     """Fetch tiles; those that the service does not have are left out.
 
     Parameters
@@ -63,6 +66,8 @@ def fetch_tiles(config: SourceConfig, addresses: Mapping[Place, str], item: str)
         Address of each tile by its place.
     item : str
         Whose tiles they are, for errors.
+    meter : Meter, optional
+        Counts requests and bytes.
 
     Raises
     ------
@@ -92,6 +97,8 @@ def fetch_tiles(config: SourceConfig, addresses: Mapping[Place, str], item: str)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    for body in found.values() if meter is not None else ():
+        meter.add(len(body))
     return {place: body for place, body in found.items() if body}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.imagery_servers import titiler_server
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError
+from pipeline.imagery.doctor import examine
 from pipeline.imagery.scenes import scenes_from_items
 from pipeline.imagery.tiles import TileSource, open_tiles
 from pipeline.model import Site, Track
@@ -106,3 +108,12 @@ def test_ground_outside_the_image_is_not_valid(server: str, images: Path) -> Non
     inside = x < EAST - 60 + 840 * GSD
     assert chip.valid[:, inside][:, :-2].all()
     assert not chip.valid[:, ~inside][:, 2:].any()
+
+
+def test_doctor_tries_a_source_of_tiles_and_says_what_it_took(server: str, images: Path) -> None:
+    source = tiles_of(server, images).config
+    found = examine(source, SITE, base=images, now=datetime(2024, 1, 1, tzinfo=UTC))
+    assert found.state == "ok"
+    assert [step.name for step in found.steps] == ["search", "read"]
+    assert re.search(r"100% valid, \d+ requests, \d+ KB", found.steps[1].said)
+    assert found.network_bytes > 100_000
