@@ -97,8 +97,9 @@ def fetch_tiles(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    for body in found.values() if meter is not None else ():
-        meter.add(len(body))
+    if meter is not None:
+        for body in found.values():
+            meter.add(len(body))
     return {place: body for place, body in found.items() if body}
 
 
