@@ -18,6 +18,7 @@ from scipy.special import gammaln
 
 from pipeline.config import AlarmSettings
 from pipeline.model import Observation, Outcome, RailcarKind, Tier
+from pipeline.traffic.likelihood import UNJUDGED
 
 FloatArray = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def counts_by_kind(observations: Sequence[Observation]) -> tuple[KindCount, ...]
     for row in sorted(observations, key=lambda row: (row.observed_at, row.observation_id)):
         if row.count is None or row.outcome not in (Outcome.COUNTED, Outcome.FLAGGED) or row.superseded_by:
             continue
-        if not row.count.by_kind:
+        if not row.count.by_kind or not UNJUDGED.isdisjoint((*row.flags, *row.count.flags)):
             continue
         full = {kind.value: float(row.count.by_kind.get(kind.value, 0.0)) for kind in RailcarKind}
         at = row.observed_at.astimezone(UTC)
