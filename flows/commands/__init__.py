@@ -25,6 +25,7 @@ ALL: tuple[Command, ...] = (
     ("review", desk.review, "the review desk in a browser"),
     ("verdict", desk.verdict, "an analyst's word on a surge"),
     ("evidence", desk.evidence, "the evidence pack of a surge"),
+    ("notify", desk.notify, "word of new and changed surges, or a dry run of it"),
     ("simulate", demo.simulate, "write a simulated archive"),
     ("train", train.train, "rebuild the trained counter of fine images"),
     ("sources", state.sources, "where images come from"),

@@ -121,3 +121,53 @@ def evidence(
         folder = out or ws.home / "evidence"
         folder.mkdir(parents=True, exist_ok=True)
         typer.echo(str(build_evidence_pack(current, data, folder, zipped=zipped)))
+
+
+def notify(
+    context: typer.Context,
+    site: SiteArgument = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be sent.")] = False,
+) -> None:
+    """Send word of new and changed surges by the ways that settings.yaml names; each round does it too.
+
+    A change is told once. What was sent, what failed, and what may have been sent when a process died, is on record.
+
+    Example:
+      railwatch notify tumangang --dry-run
+    """
+    from datetime import timedelta
+
+    from flows.standing import surges
+    from flows.tables import visible
+    from pipeline.report.notify import notify as send
+
+    with door(context).workspace() as ws:
+        name = site_name(ws, site)
+        settings = ws.settings_for(name)
+        ways = settings.notify
+        if not (ways.smtp_host and ways.mail_to) and not ways.webhook_url_env:
+            typer.echo("settings.yaml, notify: neither mail nor webhook is set, so nothing is ever sent.")
+            return
+        record = ws.store.notifications
+        delivery = send(
+            ws.site(name),
+            surges(ws, name),
+            ways,
+            record,
+            since=now() - timedelta(days=settings.lookback_days),
+            link=str(ws.home / "reports" / f"{name}.html"),
+            dry_run=dry_run,
+        )
+        if dry_run:
+            sent = {key for key, (state, _) in record.states().items() if state == "sent"}
+            for message in delivery.planned:
+                told = "Was sent" if message.key in sent else "Would send"
+                typer.echo(f"{told} by {message.channel}: {visible(message.subject)}")
+                if message.key not in sent:
+                    typer.echo("\n".join(f"  {visible(line)}" for line in message.text.splitlines()))
+        for line in () if dry_run else delivery.lines():
+            typer.echo(visible(line))
+        if not (delivery.planned or delivery.lines()):
+            typer.echo("Nothing new to tell.")
+    if delivery.failed:
+        raise typer.Exit(1)

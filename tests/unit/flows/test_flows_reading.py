@@ -19,8 +19,10 @@ from shapely.geometry import box
 from support.store_samples import DAY, count, observation, surge
 
 from flows import cli
+from pipeline.config.schema import NotifySettings
 from pipeline.model import Observation, Outcome, Railcar, RailcarKind, SurgeStatus
-from pipeline.simulate.demo_site import CENTRE, SITE_NAME, write_configuration
+from pipeline.report.notify import messages_for
+from pipeline.simulate.demo_site import CENTRE, SITE_NAME, demo_site, write_configuration
 from pipeline.store import Store
 
 SERIES = (
@@ -174,6 +176,25 @@ def test_a_word_is_kept_and_shown(call: Call) -> None:
     assert "zzzz" in said
     for wrong in (("confirm", "--by", "  "), ("confirm", "--by", "x", "--reason", "snow")):
         assert call("verdict", "aaaa", *wrong)[0] == 2
+
+
+def test_a_dry_run_of_notifications_sends_and_records_nothing(call: Call, tmp_path: Path) -> None:
+    assert "neither mail nor webhook is set" in call("notify")[1]
+    settings = tmp_path / "config" / "settings.yaml"
+    ways = "notify:\n  smtp_host: 127.0.0.1\n  mail_from: a@example.org\n  mail_to: [b@example.org]\n"
+    settings.write_text(f"{settings.read_text()}\n{ways}")
+    for _ in range(2):
+        code, text, _ = call("notify", "--dry-run")
+        assert code == 0
+        assert text.count("Would send by mail") == 1  # the surge that ended long ago is old news
+        assert "\x1b" not in text
+    with Store.open(f"sqlite:///{tmp_path / 'home' / 'railwatch.sqlite'}") as store:
+        assert store.notifications.states() == {}
+        ways_of = NotifySettings(smtp_host="127.0.0.1", mail_from="a@example.org", mail_to=("b@example.org",))
+        (message,) = messages_for(demo_site(), [store.find_surge("aaaa-open")], ways_of)
+        store.notifications.claim(message.key)
+        store.notifications.sent(message.key)
+    assert "Was sent by mail" in call("notify", "--dry-run")[1]
 
 
 def test_a_site_that_is_misspelt_is_answered_with_the_nearest(call: Call) -> None:
