@@ -134,11 +134,13 @@ def _simulate(
     # First pass: each statistic alone, runs of looks between two calm ones, the effect floor included.
     part = slice(begin, half)
     alone, years = run(engine, part, 1), years_of(part)
-    possible = np.isfinite(alone.score)
-    look_curve = _curve(_run_maxima(np.where(possible, alone.look, -np.inf), alone.calm), years)
-    sum_curve = _curve(_run_maxima(np.where(possible, alone.sum, -np.inf), alone.calm), years)
+    large, lasting = alone.score % 2.0 == 1.0, alone.score >= 2.0
+    look_curve = _curve(_run_maxima(np.where(large, alone.look, -np.inf), alone.calm), years)
+    sum_curve = _curve(_run_maxima(np.where(lasting, alone.sum, -np.inf), alone.calm), years)
     first = Scores(*look_curve, *sum_curve, watch=np.inf, alert=np.inf)
-    joint = np.where(possible, np.maximum(first.of_look(alone.look), first.of_sum(alone.sum)), -np.inf)
+    joint = np.maximum(
+        np.where(large, first.of_look(alone.look), -np.inf), np.where(lasting, first.of_sum(alone.sum), -np.inf)
+    )
     best = _run_maxima(joint, alone.calm)
     target = rates_of(settings)
     watch = _level(best, OPENS_MORE * target[0], years)

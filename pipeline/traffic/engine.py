@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
-from pipeline.traffic.family import BASE, KINDS, PAD, RATIO_SHIFT, SPAN, family, season_shifts
+from pipeline.traffic.family import (
+    BASE,
+    KINDS,
+    ODD,
+    PAD,
+    RATIO_SHIFT,
+    SPAN,
+    STATES,
+    STEADY,
+    family,
+    season_shifts,
+    steady_nodes,
+)
 from pipeline.traffic.window import Window
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +55,7 @@ class Reading:
     row: IntArray  # (S,), the estimate of each series: a row of the table
     like: Float32Array  # (S, NODES), P(look | node)
     tail: Float32Array  # (S, NODES), P(a quiet estimate >= this one | node)
+    state: Float32Array  # (S, STATES), P(look | state of the yard)
     best: FloatArray  # (S,), middle of the look's likelihood, railcars; the edge of a lower limit
     edge: FloatArray  # (S,), largest number that the look does not contradict, railcars
     informative: BoolArray  # (S,)
@@ -56,8 +69,10 @@ class Step:
     expected: FloatArray  # (S,), railcars
     p_look: FloatArray  # (S,), predictive tail of this look alone
     log_sum: FloatArray  # (S,), log of the pooled statistic
-    score: FloatArray  # (S,), -log of the calibrated rate a year; -inf where no alarm is possible
+    score: FloatArray  # (S,), -log of the calibrated rate a year; -inf where no alarm is possible. Without scores:
+    # 1 where the single look may alarm, plus 2 where the sum may
     by_sum: BoolArray  # (S,), the pooled statistic is the stronger one
+    rise: FloatArray  # (S, surges), log evidence for each since it would best have begun; 0: it has not
     inside: BoolArray  # (S,), inside the 90 % band
     telling: BoolArray  # (S,), says whether traffic is above the baseline: neither blank nor a loose upper limit
     judged: BoolArray  # (S,), enough looks stand behind the baseline
@@ -105,15 +120,22 @@ class Engine:
         self.dwell_days = dwell_days
         keep = settings.baseline_days + max(KEEP_DAYS, 2.0 * settings.new_regime_days)
         self.window = Window(size, float(settings.guard_days), float(settings.baseline_days), keep)
-        self.sums: FloatArray = np.zeros((size, len(RATIO_SHIFT)))
-        self.sums_before: FloatArray = np.zeros((size, len(RATIO_SHIFT)))
+        self.sums: FloatArray = np.zeros((size, len(RATIO_SHIFT) + len(STEADY)))  # Shiryaev–Roberts, a surge each
+        self.sums_before: FloatArray = self.sums.copy()
         self.is_open: BoolArray = np.zeros(size, dtype=np.bool_)
         self.since: FloatArray = np.full(size, np.nan)  # day on which the open episode began
+        self.rise: FloatArray = np.zeros_like(self.sums)  # log evidence since each surge would best have begun
+        self.rise_before: FloatArray = np.zeros_like(self.sums)
+        # Probabilities of the yard's state after the last look, were all quiet; rows sum to 1.
+        self.filter: Float32Array = np.full((size, STATES), 1.0 / STATES, dtype=np.float32)
+        self.filter_before: Float32Array = self.filter.copy()
         self.calm: IntArray = np.zeros(size, dtype=np.int64)
         self.calm_before: IntArray = np.zeros(size, dtype=np.int64)
         self.gap: FloatArray = np.full(size, 1e9)  # days between this day's look and the informative one before
         self.last: FloatArray = np.full(size, -1e9)  # day of the last informative look
         self.strongest: FloatArray = np.full(size, -1e9)  # score of the open episode
+        self.peak: FloatArray = np.zeros(size)  # largest number since no surge was in sight, railcars
+        self.peak_before: FloatArray = np.zeros(size)
         self.broken: BoolArray = np.zeros(size, dtype=np.bool_)  # the open episode began before a break
         self.last_day = -1.0
         self.last_year = 0
@@ -170,17 +192,15 @@ class Engine:
         again = bool(np.floor(t) == np.floor(self.last_day))
         weights = self.lifted(self.posterior(t), t)
         like = reading.like
-        quiet = _average(weights, like)
         p_look = np.clip(_average(weights, reading.tail), SMALLEST_TAIL, 1.0)
         expected, empty = weights @ fam.mean[:SPAN], weights @ fam.empty[:SPAN]
 
         gap = self.gap if again else np.where(reading.informative, t - self.last, self.gap)
         fresh = np.where(reading.informative, -np.expm1(-np.maximum(gap, 0.0) / self.dwell_days), 0.0)
         before = self.sums_before if again else self.sums
-        sums = np.empty_like(before)
-        for r, steps in enumerate(RATIO_SHIFT):
-            ratio = _average(weights, like[:, steps * KINDS :]) / quiet
-            sums[:, r] = np.minimum((1.0 + before[:, r]) * ratio**fresh, SUM_CAP)
+        quiet = self._quiet(weights, reading, gap, again=again)
+        ratios = np.stack(self._surges(weights, like, expected), axis=1) / quiet[:, None]
+        sums = np.minimum((1.0 + before) * ratios, SUM_CAP)
         judged = self.enough()
         sums[~judged] = 0.0
         sums = np.where(reading.informative[:, None], sums, before)
@@ -191,8 +211,20 @@ class Engine:
             self.settings.min_ratio * np.maximum(expected, 1.0), expected + self.settings.min_excess_cars
         )
         telling = reading.informative & (~reading.upper_limit | (reading.edge <= least))
-        possible = judged & (reading.best >= least) & reading.informative & ~reading.upper_limit
-        score, by_sum = self._score(p_look, log_sum, possible)
+        # The effect floor: for the single look its own number, for the sum the largest since no surge was in sight,
+        # when this look too lies nearer to that than to the baseline.
+        peak = self.peak_before if again else self.peak
+        told = np.where(reading.informative & ~reading.upper_limit, reading.best, 0.0)
+        self.peak_before = peak
+        former = self.rise_before if again else self.rise
+        grown = np.maximum(former + np.log(np.maximum(ratios, 1e-12)), 0.0)
+        rise = np.where(reading.informative[:, None], grown, former)
+        self.rise_before, self.rise = former, rise
+        self.peak = np.where((rise == 0.0).all(axis=1), told, np.maximum(peak, told))
+        able = judged & reading.informative & ~reading.upper_limit
+        large = able & (reading.best >= least)
+        lasting = able & (self.peak >= least) & (reading.best >= (expected + least) / 2.0)
+        score, by_sum = self._score(p_look, log_sum, large, lasting)
 
         self.sums_before, self.sums = before.copy(), sums
         self.gap = gap
@@ -202,15 +234,46 @@ class Engine:
         self.last = np.where(reading.informative, t, self.last)
         self.last_day = t
         return Step(
-            expected, p_look, log_sum, score, by_sum, inside, telling, judged, looks, event, self.is_open.copy(),
-            weights,
+            expected, p_look, log_sum, score, by_sum, rise, inside, telling, judged, looks, event,
+            self.is_open.copy(), weights,
         )  # fmt: skip
 
-    def _score(self, p_look: FloatArray, log_sum: FloatArray, possible: BoolArray) -> tuple[FloatArray, BoolArray]:
+    def _quiet(self, weights: Float32Array, reading: Reading, gap: FloatArray, *, again: bool) -> FloatArray:
+        """Return P(look | quiet, the looks before) and follow the yard's state, as it would be were all quiet.
+
+        A state stays with probability exp(-gap / dwell), otherwise it is drawn anew from the baseline: a second look
+        at the same standing cars is no second piece of evidence, other cars of the same number are.
+        """
+        stays = np.exp(-np.maximum(gap, 0.0) / self.dwell_days)[:, None].astype(np.float32)
+        former = self.filter_before if again else self.filter
+        now = (stays * former + (1.0 - stays) * (weights @ family().states)) * reading.state
+        quiet = np.maximum(now.sum(axis=1, dtype=np.float64), 1e-12)
+        self.filter_before = former
+        after = (now / quiet[:, None]).astype(np.float32)
+        self.filter = np.where(reading.informative[:, None], after, former)
+        return np.asarray((1.0 - ODD) * quiet + ODD * reading.state.mean(axis=1))
+
+    def _surges(self, weights: Float32Array, like: Float32Array, expected: FloatArray) -> list[FloatArray]:
+        """Return P(look | surge) for each surge that the pooled statistic looks for.
+
+        More of the same: the quiet family with 2, 4 and 8 times the mean. Steady: traffic that fills the yard day by
+        day, narrow about a multiple of what is expected, but by no less than the effect floor.
+        """
+        more = [_average(weights, like[:, steps * KINDS :]) for steps in RATIO_SHIFT]
+        every, excess = np.arange(self.size), self.settings.min_excess_cars
+        for ratio in STEADY:
+            level = np.maximum(ratio * expected, expected + excess * ratio / 2.0)
+            more.append(like[every, steady_nodes(level)].astype(np.float64))
+        return more
+
+    def _score(
+        self, p_look: FloatArray, log_sum: FloatArray, large: BoolArray, lasting: BoolArray
+    ) -> tuple[FloatArray, BoolArray]:
         if self.scores is None:
-            return np.where(possible, 0.0, -np.inf), np.zeros(self.size, dtype=np.bool_)
-        a, b = self.scores.of_look(-np.log(p_look)), self.scores.of_sum(log_sum)
-        return np.where(possible, np.maximum(a, b), -np.inf), b > a
+            return np.where(large, 1.0, 0.0) + np.where(lasting, 2.0, 0.0), lasting
+        a = np.where(large, self.scores.of_look(-np.log(p_look)), -np.inf)
+        b = np.where(lasting, self.scores.of_sum(log_sum), -np.inf)
+        return np.maximum(a, b), b > a
 
     # -- episodes ---------------------------------------------------------------------------------------------
 
@@ -263,6 +326,8 @@ class Engine:
         self.calm_before[closed] = 0
         self.sums[closed] = 0.0
         self.sums_before[closed] = 0.0
+        self.rise[closed] = 0.0
+        self.rise_before[closed] = 0.0
         self.window.rebuild(rows)
 
 

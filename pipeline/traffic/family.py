@@ -26,12 +26,17 @@ PAD = 3  # further levels on both sides, for the season
 RATIOS = (2, 4, 8)
 RATIO_SHIFT = (3, 6, 9)  # lattice steps
 LATTICE = PAD + LEVELS + PAD + RATIO_SHIFT[-1]  # levels whose probabilities are held; the highest mean is 3900
+STEADY = (2.0, 3.0, 5.0, 8.0)  # ratios of surges that fill the yard steadily, whatever the quiet days are like
 DISPERSIONS = (0.8, 1.7, 3.6, 12.0)  # size k of the negative binomial: variance = mean + mean**2 / k
 ZEROS = (0.0, 0.25, 0.5)  # probability that no traffic runs
 KINDS = len(DISPERSIONS) * len(ZEROS)
+STEADY_KIND = (len(DISPERSIONS) - 1) * len(ZEROS)  # the narrowest kind, never empty
 BASE = LEVELS * KINDS  # nodes of the baseline
 SPAN = (PAD + LEVELS + PAD) * KINDS  # the same with room for the season on both sides
 NODES = LATTICE * KINDS
+SINGLE = 64  # states of the yard: every number below this, then bins that grow by a tenth
+EDGES = np.unique(np.concatenate([np.arange(SINGLE), np.rint(SINGLE * 1.1 ** np.arange(25)).clip(max=COUNT_MAX)]))
+STATES = len(EDGES)
 ODD = 1e-4  # share of looks that are not of the family at all; keeps one odd look from ruling the posterior
 
 SEASONS: tuple[tuple[float, float], ...] = (
@@ -48,6 +53,7 @@ class Family:
     pmf: FloatArray  # (NODES, COUNT_MAX + 1); the last column holds everything beyond
     mean: FloatArray  # (NODES,), railcars
     empty: FloatArray  # (NODES,), probability of no railcar
+    states: NDArray[np.float32]  # (SPAN, STATES), probability of each state of the yard
     prior: FloatArray  # (BASE,), log probabilities
 
 
@@ -72,7 +78,19 @@ def family() -> Family:
     prior = -0.5 * (np.log(base / 5.0) / 1.5) ** 2
     prior = np.repeat(prior, KINDS)
     flat = pmf.reshape(LATTICE * KINDS, COUNT_MAX + 1)
-    return Family(flat, mean.reshape(-1).copy(), flat[:, 0].copy(), prior - np.logaddexp.reduce(prior))
+    return Family(
+        flat, mean.reshape(-1).copy(), flat[:, 0].copy(), _binned(flat[:SPAN]), prior - np.logaddexp.reduce(prior)
+    )
+
+
+def _binned(pmf: FloatArray) -> NDArray[np.float32]:
+    return np.add.reduceat(pmf, EDGES.astype(np.int64), axis=1).astype(np.float32)
+
+
+def state_likelihood(looks: FloatArray) -> NDArray[np.float32]:
+    """Return P(look | state of the yard), (looks, STATES), the mean over the numbers of a state."""
+    widths = np.diff(np.append(EDGES, COUNT_MAX + 1))
+    return (np.add.reduceat(looks, EDGES.astype(np.int64), axis=1) / widths).astype(np.float32)
 
 
 def probabilities(looks: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -103,6 +121,12 @@ def probabilities(looks: FloatArray) -> tuple[FloatArray, FloatArray]:
     both = np.concatenate([looks, cumulated]) @ family().pmf.T
     outside = looks.mean(axis=1, keepdims=True)
     return np.log((1 - ODD) * both[: len(looks)] + ODD * outside + 1e-300), both[len(looks) :]
+
+
+def steady_nodes(level: FloatArray) -> IntArray:
+    """Return the nodes of steady traffic about so many railcars."""
+    step = np.rint(np.log(np.maximum(level, LOWEST) / LOWEST) / STEP).astype(np.int64) + PAD
+    return np.asarray(np.minimum(step, LATTICE - 1) * KINDS + STEADY_KIND)
 
 
 def season_shifts(day: float | FloatArray) -> IntArray:

@@ -12,7 +12,16 @@ from scipy.special import ndtr
 
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
-from pipeline.traffic.family import DISPERSIONS, KINDS, LOWEST, STEP, ZEROS, probabilities, season_shifts
+from pipeline.traffic.family import (
+    DISPERSIONS,
+    KINDS,
+    LOWEST,
+    STEP,
+    ZEROS,
+    probabilities,
+    season_shifts,
+    state_likelihood,
+)
 from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
@@ -81,6 +90,7 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
         np.arange(len(looks)),
         np.exp(log_like).astype(np.float32),
         tail.astype(np.float32),
+        state_likelihood(looks),
         best,
         last.astype(np.float64),
         looks.min(axis=1) < 0.5,
@@ -105,8 +115,8 @@ def estimate_reading(estimate: IntArray, kind: ErrorClass, day: float) -> Readin
     few = int(estimate.max(initial=0)) < FEW
     table = _readings(kind, FEW if few else COUNT_MAX + 1)
     return Reading(
-        day, table.table, estimate, table.like[estimate], table.tail[estimate], table.best[estimate],
-        table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
+        day, table.table, estimate, table.like[estimate], table.tail[estimate], table.state[estimate],
+        table.best[estimate], table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
     )  # fmt: skip
 
 

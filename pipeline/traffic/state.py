@@ -20,7 +20,10 @@ from pipeline.traffic.likelihood import Evidence
 from pipeline.traffic.quiet import reading_of
 from pipeline.traffic.stream import Stream
 
-_ARRAYS = ("sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken", "strongest")
+_ARRAYS = (
+    "sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken", "strongest",
+    "peak", "peak_before", "filter", "filter_before", "rise", "rise_before",
+)  # fmt: skip
 _PLAIN = ("last_day", "last_year")
 _SUMS = ("total", "count", "season")  # of the window
 _PLACES = ("entered", "expired")
@@ -32,6 +35,7 @@ _KEPT = (
     "dwell_days",
     "quiet",
     "onset",
+    "nothing",
     "pit",
     "sizes",
 )
@@ -163,7 +167,7 @@ def _packed(array: NDArray[Any]) -> list[Any]:
 
 def _unpacked(packed: Sequence[Any]) -> NDArray[Any]:
     kind, shape, text = packed
-    if kind not in ("<f8", "<i8", "|b1"):
+    if kind not in ("<f8", "<f4", "<i8", "|b1"):
         raise ValueError(f"no array of the judge: {kind}")
     return np.frombuffer(base64.b64decode(text), dtype=kind).reshape(shape).copy()
 

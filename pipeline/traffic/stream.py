@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.config import AlarmSettings
 from pipeline.model import COUNT_MAX, Alarm, Baseline, Tier
 from pipeline.traffic.band import PIT_BINS, pit_share, predict, quiet_pmf
-from pipeline.traffic.calibrate import YARDS, Calibration, calibrate
+from pipeline.traffic.calibrate import YARDS, Calibration
+from pipeline.traffic.calibrate import calibrate as simulate
 from pipeline.traffic.dwell import GRID, dwell_posterior, middle
 from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
 from pipeline.traffic.episodes import RANK, Episode
@@ -24,7 +25,7 @@ FloatArray = NDArray[np.float64]
 
 MORE_LOOKS = 4.0  # calibrated again when so many times more looks stand behind the baseline
 MOST_DAYS = 1500.0  # and in January when the calibration is older, or one of these has moved by more than its share:
-MOVED = (0.2, 0.3, 0.2, 0.15, 0.25)  # looks a year, dwell, mean, 95 % point of quiet traffic, error of a look
+MOVED = (0.25, 0.4, 0.25, 0.2, 0.3)  # looks a year, dwell, mean, 95 % point of quiet traffic, error of a look
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Stream:
     dwell_days: float = 0.0
     quiet: int = -1  # last telling look inside the band
     onset: int = -1  # first look above it since
+    nothing: list[int] = field(default_factory=list)  # for each surge of the sum, the last look before its best begin
     pit: list[float] = field(default_factory=lambda: [0.0] * PIT_BINS)
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Stream:
         if self.judged:
             grown = engine.window.count[0] >= MORE_LOOKS * self.calibrated_at
             if turned or grown:
-                self._calibrate(look.day, must=grown)
+                self.calibrate(look.day, must=grown)
         reading = reading_of(look.likelihood[None, :], look.day)
         step = engine.step(reading)
         self.looks.append(look)
@@ -98,7 +100,7 @@ class Stream:
                 ]
         self._remember(index, step, prediction.low if prediction else 0.0, prediction.high if prediction else 0.0)
 
-    def _calibrate(self, t: float, *, must: bool) -> None:
+    def calibrate(self, t: float, *, must: bool) -> None:
         """Calibrate on the looks so far, unless nothing has changed; the same looks always give the same calibration.
 
         It is done at the first judged look, when looks have multiplied, and in January when circumstances are others:
@@ -122,7 +124,7 @@ class Stream:
         rng = np.random.default_rng([self.settings.calibration_seed, 0])
         node = rng.choice(len(odds), size=YARDS, p=odds / odds.sum())
         self.dwell_days = middle(dwell)
-        self.calibration = calibrate(
+        self.calibration = simulate(
             np.array([look.day for look in recent]),
             classes,
             Nodes(np.asarray(node, dtype=np.int64), season),
@@ -146,6 +148,8 @@ class Stream:
             self.onset = -1
         elif telling and self.onset < 0:
             self.onset = index
+        self.nothing = self.nothing or [-1] * step.rise.shape[1]
+        self.nothing = [index if rise == 0.0 else last for rise, last in zip(step.rise[0], self.nothing, strict=True)]
         if event == OPENED:
             self.episodes.append(self._opened(index, step, low, high))
         elif self.episodes and self.episodes[-1].ended < 0 and not self.episodes[-1].regime:
@@ -154,14 +158,20 @@ class Stream:
             episode = self.episodes[-1]
             episode.regime = event == REGIME
             episode.ended = index
+            self.nothing = [index] * len(self.nothing)
         if step.open[0] or event in (OPENED, REGIME):
             self._alarm(self.episodes[-1], index, step)
 
     def _opened(self, index: int, step: Step, low: float, high: float) -> Episode:
-        onset = self.onset if self.onset >= 0 else index
+        quiet, onset = self.quiet, self.onset if self.onset >= 0 else index
+        nothing = self.nothing[int(step.rise[0].argmax())]
+        if step.by_sum[0] and nothing + 1 < onset:
+            # The sum has grown over looks that were not odd one by one: take when its surge would best have begun.
+            quiet, onset = nothing, nothing + 1
+        peak = max(range(onset, index + 1), key=lambda i: (self.sizes[i], i))
         mean_low, mean_high = _mean_range(step)
         return Episode(
-            index, self.quiet, onset, float(step.expected[0]), low, high, mean_low, mean_high, index,
+            index, quiet, onset, float(step.expected[0]), low, high, mean_low, mean_high, peak,
             float("inf"), Tier.WATCH.value, looks=list(range(onset, index + 1)),
         )  # fmt: skip
 
