@@ -51,9 +51,10 @@ ZERO_QUANTILE = 0.25  # of the hosts: those with trains of their own show too hi
 TRAIN = 0.25  # share of a train's amplitude from which a filled pixel of a bare host is believed to bear a car
 SPARSE_CARS = 20.0  # a sample of n cars has the say of 1 / (n + SPARSE_CARS): few cars are the rule
 CHANGES_MAX = 240
-SETTLED_REACH, SETTLED_DAYS = 240, 60  # age of the looks that tell what has changed for good, and their least span
-SETTLED_LOOKS, SETTLED_LEAST = 5, 4  # the newest so many of them, and how many there must be
-SETTLED_SIZE, SETTLED_ALIKE = 6.0, 0.5  # noise units of a change; share of it by which no look may differ
+CHANGED_REACH, CHANGED_DAYS = 240, 60  # age of the looks that tell what has changed for good, and their least span
+CHANGED_LOOKS, CHANGED_LEAST = 8, 4  # the newest so many of them, and how many there must be
+CHANGED_MOST = 0.4  # share of the yard
+CHANGED_SIZE, CHANGED_SHARE = 6.0, 0.75  # noise units of a change; share of the looks that must show it
 LADEN_CARS, LADEN_REST = 5.0, 16  # known looks with so many cars shape no baseline that has so many others
 SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
 
@@ -152,7 +153,9 @@ def set_up(series: Series, sun: tuple[float, float]) -> Bench:
     terms = spatial_terms(yard.axes, np.einsum("cb,jbn->cjn", weights, _mode_images(model, series)))
     terms = terms / sigma[..., None]
     values = values / sigma
-    values[-1] -= _settled(values[:-1], seen[:-1], series)
+    changed = _changed(values[:-1], seen[:-1], series)
+    if changed.mean() < CHANGED_MOST:  # more is a yard rebuilt or never at rest: it must not vanish
+        seen[-1] &= ~changed
     images = Images(values, seen, _outside(series, design, ridge, direction, weights))
     free = np.full((len(weights), terms.shape[2]), 30.0)
     bench = Bench(images, model.predicted, weights, sigma, direction, free, terms)
@@ -174,21 +177,18 @@ def _shaping(series: Series) -> FloatArray:
     return say
 
 
-def _settled(values: FloatArray, seen: BoolArray, series: Series) -> FloatArray:
-    """Return what has changed for good since the baseline's looks, (C, N): the same in all the newest looks.
+def _changed(values: FloatArray, seen: BoolArray, series: Series) -> BoolArray:
+    """Return pixels (N,) that nearly all newest looks show unlike the baseline: their ground has changed for good.
 
-    Felled trees and new roofs stay as they are, trains come and go; cars that stand for months are lost with them.
+    Felled trees and new roofs stay, trains come and go. Such pixels tell nothing until the baseline has followed;
+    the tracks that cars occupied for months are lost with them.
     """
     age = np.array([(series.look.scene.observed_at - one.scene.observed_at).days for one in series.looks])
-    recent = np.flatnonzero((age <= SETTLED_REACH) & (seen.mean(axis=1) > 0.6))[-SETTLED_LOOKS:]
-    none = np.zeros(values.shape[1:])
-    if len(recent) < SETTLED_LEAST or age[recent[0]] - age[recent[-1]] < SETTLED_DAYS:
-        return none
-    middle = np.median(values[recent], axis=0)
-    size = np.sqrt((middle**2).sum(axis=0))
-    apart = np.sqrt(((values[recent] - middle) ** 2).sum(axis=1)).max(axis=0)
-    stays = (size > SETTLED_SIZE) & (apart < SETTLED_ALIKE * size) & seen[recent].all(axis=0)
-    return np.asarray(np.where(stays, middle, none))
+    recent = np.flatnonzero((age <= CHANGED_REACH) & (seen.mean(axis=1) > 0.6))[-CHANGED_LOOKS:]
+    if len(recent) < CHANGED_LEAST or age[recent[0]] - age[recent[-1]] < CHANGED_DAYS:
+        return np.zeros(values.shape[2], dtype=np.bool_)
+    apart = (np.sqrt((values[recent] ** 2).sum(axis=1)) > CHANGED_SIZE) & seen[recent]
+    return np.asarray(apart.sum(axis=0) >= CHANGED_SHARE * np.maximum(seen[recent].sum(axis=0), CHANGED_LEAST))
 
 
 def cars_of(series: Series, sun: tuple[float, float]) -> tuple[Rendered, ...]:

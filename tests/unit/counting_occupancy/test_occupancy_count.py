@@ -13,7 +13,7 @@ from shapely.geometry import LineString, box
 from pipeline.config import CountingSettings, QualitySettings
 from pipeline.counting.occupancy import count, injection, register, response
 from pipeline.counting.occupancy.geometry import yard_of
-from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Scene, Site, Track, Zone
+from pipeline.model import COUNT_MAX, Count, Grid, KnownCount, Look, Refusal, Scene, Site, Track, Zone
 from pipeline.simulate.coarse import SimplePlan, SimulatedLook, simulate_series
 from pipeline.simulate.kinds import BANDS
 from pipeline.simulate.yard import make_tracks
@@ -165,6 +165,30 @@ def test_yard_leaves_out_canopy(world: World):
     canopy = Zone("canopy", box(633600, 4694700, 634000, 4695300))
     part = yard_of(replace(site, zones=(canopy,)), grid, day)
     assert part.index.size < 0.7 * whole.index.size and part.track_m < 0.6 * whole.track_m
+
+
+def as_landsat(look: Look) -> Look:
+    """Return the look as pixels of 30 m with Landsat's bands."""
+    rows, cols = (size // 3 for size in look.grid.shape)
+    cut = look.values[:, : rows * 3, : cols * 3].reshape(6, rows, 3, cols, 3).mean(axis=(2, 4))
+    a, b, c, d, e, f = look.grid.transform
+    bands = tuple("nir08" if name == "nir" else name for name in look.bands)
+    scene = replace(look.scene, sensor="landsat", platform="L9", gsd_m=30.0, orbit="114/031")
+    grid = Grid(look.grid.crs, (3 * a, b, c, d, 3 * e, f), cols, rows)
+    return replace(look, scene=scene, grid=grid, bands=bands, values=cut, clear=np.ones((rows, cols), dtype=bool))
+
+
+def test_landsat_walks_the_same_line(world: World):
+    _, past, last, _ = world
+    history = [as_landsat(look) for look in past]
+    empty, full = (run(world, as_landsat(last[name]), history) for name in ("empty", "full"))
+    for answer in (empty, full):
+        assert isinstance(answer, Count) or (isinstance(answer, Refusal) and answer.flags == ("OFF_YARD_RESIDUAL",))
+    assert isinstance(full, Count) and full.railcars > 10
+    if isinstance(empty, Count):
+        assert empty.railcars < full.railcars and empty.low == 0.0
+        fine = run(world, last["empty"])
+        assert empty.detection_limit > fine.detection_limit  # coarser pixels see less, and say so
 
 
 @pytest.mark.parametrize(("hits", "trials", "low", "high"), [(0, 10, 0.0, 0.2589), (5, 10, 0.2224, 0.7776)])
