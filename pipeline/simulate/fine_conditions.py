@@ -51,7 +51,7 @@ class Conditions:
 def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
     """Draw conditions as widely as the counter shall know them.
 
-    One scene in five is snowed in, one in five overcast, one in ten hazy; half have weakened contrast; a third
+    One scene in five is snowed in, one in five overcast, one in ten hazy; two in five have weakened contrast; a third
     have cars of unseen colours; all have shifted tracks.
     """
     sky: Sky = "sun"
@@ -61,7 +61,7 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
     elif draw < 0.34:
         sky = "haze"
     snowed = rng.random() < 0.22
-    contrast = float(rng.uniform(0.25, 1.0)) if rng.random() < 0.5 else 1.0
+    contrast = float(rng.uniform(0.35, 1.0)) if rng.random() < 0.4 else 1.0
     return Conditions(
         gsd_m=gsd_m,
         sun_elevation_deg=float(rng.uniform(17.0, 70.0)),
@@ -69,16 +69,16 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
         off_nadir_deg=float(rng.choice([0.0, rng.uniform(0.0, 20.0)])),
         view_azimuth_deg=float(rng.uniform(0.0, 360.0)),
         sky=sky,
-        haze=float(rng.uniform(0.2, 0.6)) if sky == "haze" else float(rng.uniform(0.0, 0.15)),
+        haze=float(rng.uniform(0.15, 0.4)) if sky == "haze" else float(rng.uniform(0.0, 0.15)),
         snow=float(rng.uniform(0.5, 1.0)) if snowed else 0.0,
         roof_snow=float(rng.choice([0.0, rng.uniform(0.1, 0.9)])) if snowed else 0.0,
         wet=float(rng.choice([0.0, rng.uniform(0.1, 0.8)])),
         contrast=contrast,
         unseen_colours=bool(rng.random() < 0.33),
-        psf_px=float(rng.uniform(0.3, 0.75)),
+        psf_px=float(rng.uniform(0.3, 0.7)),
         sharpen=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
-        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.015)))),
-        jpeg=float(rng.choice([0.0, 0.0, rng.uniform(2.0, 12.0)])),
+        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.010)))),
+        jpeg=float(rng.choice([0.0, 0.0, rng.uniform(2.0, 8.0)])),
         bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],
         bits=8 if rng.random() < 0.6 else 16,
         gamma=float(rng.uniform(0.6, 1.1)),
@@ -88,7 +88,7 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
         clutter=float(rng.uniform(0.0, 1.0)),
         plain_cars=bool(rng.random() < 0.2),
         rail_strength=float(rng.choice([1.0, rng.uniform(0.0, 1.0)])),
-        decoys=int(rng.choice([0, 0, 1, 2])),
+        decoys=int(rng.choice([0, 0, 0, 1, 2])),
     )
 
 

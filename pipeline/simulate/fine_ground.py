@@ -37,7 +37,7 @@ def paint_ground(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions
     rng : numpy.random.Generator
     """
     lines = [track.line for track in tracks]
-    rough = float(rng.uniform(0.4, 1.6))
+    rough = float(rng.uniform(0.2, 1.3))
     fine = rough * canvas.texture((0.3, 1.0, 4.0, 25.0), (0.06, 0.05, 0.05, 0.07))
     everywhere = np.ones(canvas.grid.shape, dtype=bool)
     names = ["soil", "grass", "dry grass", "asphalt", "concrete"]
@@ -62,9 +62,11 @@ def paint_ground(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions
     if conditions.rail_strength > 0:
         _rails(canvas, lines, conditions.rail_strength, rng)
     if conditions.wet > 0:
-        damp = canvas.texture((2.0, 12.0), (0.4, 1.0))
+        damp = canvas.texture((2.0, 12.0), (0.3, 1.0))
         level = float(np.quantile(damp[::4, ::4], 1 - conditions.wet))
-        canvas.shade(damp > level, np.full(4, rng.uniform(0.5, 0.8)))
+        # Stones dry from the top: the border of a damp patch is metres wide.
+        depth = np.clip((damp - level) * np.float32(rng.uniform(0.7, 3.0)) + 0.5, 0, 1).astype(np.float32)
+        canvas.values *= 1 - np.float32(rng.uniform(0.1, 0.4)) * depth
 
 
 def _stain(canvas: Canvas, lines: Sequence[LineString], rng: np.random.Generator) -> None:
@@ -76,7 +78,7 @@ def _stain(canvas: Canvas, lines: Sequence[LineString], rng: np.random.Generator
             piece = _piece(line, a, a + float(rng.uniform(4, 60)))
             if piece is not None:
                 shapes.append(piece.buffer(rng.uniform(0.5, 1.6), cap_style="flat"))
-    canvas.shade(canvas.mask(shapes), np.full(4, rng.uniform(0.6, 1.35)))
+    canvas.shade(canvas.mask(shapes), np.full(4, rng.uniform(0.7, 1.25)))
 
 
 def _piece(line: LineString, start: float, end: float) -> LineString | None:
@@ -126,7 +128,7 @@ def paint_snow(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions, 
     lines = [track.line for track in tracks]
     drift = canvas.texture((0.5, 3.0, 15.0), (0.3, 0.6, 0.8))
     level = float(np.quantile(drift[::4, ::4], 1 - conditions.snow))
-    depth: Array = np.clip((drift - level) * rng.uniform(0.8, 3.0) + 0.3, 0, 1).astype(np.float32)
+    depth: Array = np.clip((drift - level) * rng.uniform(0.5, 2.0) + 0.4, 0, 1).astype(np.float32)
     for line in lines:
         bed = canvas.mask([line.buffer(rng.uniform(0.7, 1.5), cap_style="flat")])
         depth[bed] *= np.float32(rng.uniform(0.1, 1.0))

@@ -57,10 +57,12 @@ def main() -> None:
     parser.add_argument("--hard", type=int, default=12)
     parser.add_argument("--seed", type=int, default=9000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--conditions", default=",".join(HARD))
     options = parser.parse_args()
     print(f"python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}")
     print(
-        f"resolved {METHOD_VERSION}, seed {options.seed}, {options.scenes} plain scenes and {options.hard} of each hard condition, 5-150 cars"
+        f"resolved {METHOD_VERSION}, seed {options.seed}, "
+        f"{options.scenes} plain scenes and {options.hard} of each hard condition, 5-150 cars"
     )
     verdicts = []
     for gsd_m, (mape, f1) in PLAIN.items():
@@ -68,8 +70,9 @@ def main() -> None:
             continue
         started = time.process_time()
         pool = []
-        for hard in HARD:
-            number = options.scenes if hard == "plain" else options.hard
+        for hard in options.conditions.split(","):
+            asked = options.hard if gsd_m <= 1.0 else options.hard // 3
+            number = options.scenes if hard == "plain" else asked
             rows = run(options.seed, number, gsd_m, hard)
             pool += rows
             figures = summary(rows)

@@ -17,10 +17,14 @@ from pipeline.simulate.fine_conditions import fair_conditions
 from pipeline.simulate.yard import place_cars
 
 
-def winding_tracks(rng: np.random.Generator) -> tuple[Track, ...]:
-    """Lay an S-bend with tracks that drift apart: neither the arcs nor the ladders of the training scenes."""
-    number = int(rng.integers(4, 11))
-    length = float(rng.uniform(380, 720))
+def winding_tracks(rng: np.random.Generator, cars: int) -> tuple[Track, ...]:
+    """Lay an S-bend with tracks that drift apart, a third to four fifths full with so many cars.
+
+    Neither the arcs nor the ladders of the training scenes.
+    """
+    metres = cars * 14.6 / float(rng.uniform(0.33, 0.8)) + 120
+    number = int(np.clip(rng.uniform(0.6, 1.4) * np.sqrt(metres / 60), 2, 11))
+    length = float(np.clip(metres / number, 180, 900)) + 40
     x = np.linspace(-length / 2, length / 2, int(length / 4))
     bend = float(rng.uniform(6, 30)) * np.sin(
         2 * np.pi * x / length * float(rng.uniform(0.6, 1.1)) + rng.uniform(0, 6)
@@ -41,8 +45,8 @@ def unseen_scene(seed: int, index: int, gsd_m: float, hard: str) -> FineScene:
     """Render one scene for the figures: 5 to 150 cars in an unseen yard."""
     rng = np.random.default_rng([seed, index])
     while True:
-        tracks = winding_tracks(rng)
         wanted = int(rng.integers(5, 151))
+        tracks = winding_tracks(rng, wanted)
         conditions = fair_conditions(rng, gsd_m, hard)
         try:
             cars = place_cars(tracks, wanted, rng, unseen_colours=conditions.unseen_colours)

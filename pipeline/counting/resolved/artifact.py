@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counting.resolved.card import card_text
 from pipeline.counting.resolved.segment import Weights
 from pipeline.counting.resolved.trees import Trees, trees_from_arrays
 from pipeline.errors import ImageError
 
 FOLDER = Path(__file__).parent / "trained"
-PARTS = ("lateral", "occupied", "boundary", "kind")
+PARTS = ("centred", "first", "occupied", "boundary", "kind")
 RANGES = ("fine", "medium")  # up to 1.5 m; 1.5 to 5 m
 
 
@@ -28,8 +29,9 @@ RANGES = ("fine", "medium")  # up to 1.5 m; 1.5 to 5 m
 class Model:
     """The classifiers of one range of ground sampling."""
 
-    lateral: Trees
-    occupied: Trees
+    centred: Trees  # is this station on the rails?
+    first: Trees  # occupied, at first sight
+    occupied: Trees  # with the second look's features
     boundary: Trees
     kind: Trees
     weights: Weights
@@ -65,8 +67,9 @@ def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mappi
             entry = zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
             archive.writestr(entry, buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    text = json.dumps({**card, "sha256": digest}, indent=1, sort_keys=True)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    whole = {**card, "sha256": digest}
+    (folder / f"{name}.json").write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(card_text(whole), encoding="utf-8")
     return path
 
 
@@ -90,9 +93,10 @@ def load_model(name: str, folder: Path = FOLDER) -> Model:
         raise ImageError(f"the trained counter {path} does not match its card; rebuild it with: railwatch train")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
-    lateral, occupied, boundary, kind = (trees_from_arrays(arrays, part) for part in PARTS)
+    centred, first, occupied, boundary, kind = (trees_from_arrays(arrays, part) for part in PARTS)
     return Model(
-        lateral,
+        centred,
+        first,
         occupied,
         boundary,
         kind,

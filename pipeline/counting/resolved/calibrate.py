@@ -12,7 +12,6 @@ from shapely.geometry import Polygon, box
 
 from pipeline.counting.resolved.artifact import Model
 from pipeline.counting.resolved.cars import body_outline
-from pipeline.counting.resolved.lessons import draw_scene
 from pipeline.counting.resolved.measure import measure
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
@@ -42,19 +41,21 @@ class Case:
 
 def cases(model: Model, plan: Plan, part: int, number: int) -> list[Case]:
     """Judge scenes that the classifiers were not taught on."""
-    from pipeline.counting.resolved.teach import scene_sampling
+    from pipeline.counting.resolved.teach import drawn
 
     out = []
     for index in range(number):
-        rng = np.random.default_rng([plan.seed, part, index])
-        scene = draw_scene(rng, scene_sampling(plan, rng))
-        rails = {track.track_id for track in scene.rails}
-        look = fine_look(scene)
-        tracks = [t for t in scene.site.tracks if t.track_id in rails or len(rails) < 3 or index % 2]
-        sight = see(look, tracks, model)
-        if sight is not None:
-            out.append(Case(sight, true_outlines(scene), scene.grid.gsd_m))
+        scene, _rng = drawn(plan, part, index)
+        case = judged(model, scene)
+        if case is not None:
+            out.append(case)
     return out
+
+
+def judged(model: Model, scene: FineScene) -> Case | None:
+    """Judge a scene; None when it shows no track."""
+    sight = see(fine_look(scene), scene.site.tracks, model)
+    return None if sight is None else Case(sight, true_outlines(scene), scene.grid.gsd_m)
 
 
 def true_outlines(scene: FineScene) -> tuple[Polygon, ...]:

@@ -6,30 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from pipeline.counting.resolved.strips import CENTRE, OFFSETS_M, STEP_M, LookTone, Tone
+from pipeline.counting.resolved.strips import CENTRE, STEP_M, LookTone, Tone
 
 Array = NDArray[np.float32]
 
 
-def _mean(values: Array, metres: float) -> Array:
+def running_mean(values: Array, metres: float) -> Array:
     """Return the running mean along the track over a window."""
     size = max(round(metres / STEP_M) // 2 * 2 + 1, 1)
     out: Array = uniform_filter1d(values, size, axis=0, mode="nearest")
     return out
 
 
-def _spread(values: Array, metres: float) -> Array:
-    mean = _mean(values, metres)
-    return np.asarray(np.sqrt(np.maximum(_mean(values**2, metres) - mean**2, 0.0)), dtype=np.float32)
+def running_spread(values: Array, metres: float) -> Array:
+    """Return the running standard deviation along the track over a window."""
+    mean = running_mean(values, metres)
+    return np.asarray(np.sqrt(np.maximum(running_mean(values**2, metres) - mean**2, 0.0)), dtype=np.float32)
 
 
-def _shift(values: Array, samples: int) -> Array:
+def shifted(values: Array, samples: int) -> Array:
     """Return values[i + samples], the ends repeated."""
     index = np.clip(np.arange(len(values)) + samples, 0, len(values) - 1)
     return values[index]
 
 
-def _column(offset_m: float) -> int:
+def column_of(offset_m: float) -> int:
+    """Return a strip's column at a lateral offset."""
     return CENTRE + round(offset_m / STEP_M)
 
 
@@ -38,49 +40,35 @@ def filled(values: Array, fallback: float) -> Array:
     return np.where(np.isfinite(values), values, np.float32(fallback)).astype(np.float32)
 
 
-def lateral_features(tone: Tone) -> Array:
-    """Return what tells how far the rails lie off the line, shape (n, features), float32."""
-    grey = filled(tone.grey, 0.0)
-    parts = []
-    for metres in (6.0, 25.0):
-        smooth = _mean(grey, metres)
-        local = smooth - smooth[:, CENTRE - 10 : CENTRE + 11].mean(axis=1, keepdims=True)
-        size = np.maximum(local[:, CENTRE - 10 : CENTRE + 11].std(axis=1, keepdims=True), 0.02)
-        parts.append(local / size)
-    edges = _mean(np.abs(np.diff(grey, axis=1)), 12.0)
-    parts.append(edges / np.maximum(edges.mean(axis=1, keepdims=True), 1e-3))
-    return np.concatenate(parts, axis=1).astype(np.float32)
-
-
 def occupied_features(tone: Tone, common: LookTone) -> Array:
     """Return what tells whether a car stands here, shape (n, features), float32; NaN where there is no colour."""
     grey = filled(tone.grey, common.ends)
     n = len(grey)
-    body = grey[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
-    out: list[Array] = [_mean(body, metres) - common.ends for metres in (1.5, 6.0, 20.0, 80.0)]
-    out.append(_mean(body, 6.0) - np.float32(np.median(body)))
-    long = _mean(grey, 7.0)
-    middle = long[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
-    short = _mean(grey, 1.5)
+    body = grey[:, column_of(-1.0) : column_of(1.0) + 1].mean(axis=1)
+    out: list[Array] = [running_mean(body, metres) - common.ends for metres in (1.5, 6.0, 20.0, 80.0)]
+    out.append(running_mean(body, 6.0) - np.float32(np.median(body)))
+    long = running_mean(grey, 7.0)
+    middle = long[:, column_of(-1.0) : column_of(1.0) + 1].mean(axis=1)
+    short = running_mean(grey, 1.5)
     offsets = (-6, -5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6)
-    out += [long[:, _column(offset)] - middle for offset in offsets]
-    out += [short[:, _column(offset)] - short[:, CENTRE] for offset in (-3, -2, -1, 1, 2, 3)]
-    sides = np.stack([long[:, _column(-2.5)], long[:, _column(2.5)]])
+    out += [long[:, column_of(offset)] - middle for offset in offsets]
+    out += [short[:, column_of(offset)] - short[:, CENTRE] for offset in (-3, -2, -1, 1, 2, 3)]
+    sides = np.stack([long[:, column_of(-2.5)], long[:, column_of(2.5)]])
     out += [middle - sides.max(axis=0), middle - sides.min(axis=0)]
     step = np.diff(grey, axis=1)
     for offset in (-2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2):
-        column = step[:, _column(offset)]
-        out.append(np.abs(_mean(column, 8.0)))
+        column = step[:, column_of(offset)]
+        out.append(np.abs(running_mean(column, 8.0)))
         if abs(offset + 0.25) > 1:
-            out.append(_mean(np.abs(column), 8.0))
+            out.append(running_mean(np.abs(column), 8.0))
     ramp = np.gradient(body).astype(np.float32)
     for metres in (3.0, 10.0):
         out.append(maximum_filter1d(np.abs(ramp), int(metres / STEP_M), mode="nearest"))
     for metres in (3.0, 8.0, 20.0):
-        out.append(_spread(body, metres))
-    out.append(_mean(_spread(grey, 1.5)[:, _column(-1) : _column(1) + 1].mean(axis=1), 6.0))
-    across = grey[:, _column(-1) : _column(1) + 1]
-    out.append(_mean(across.std(axis=1), 6.0))
+        out.append(running_spread(body, metres))
+    out.append(running_mean(running_spread(grey, 1.5)[:, column_of(-1) : column_of(1) + 1].mean(axis=1), 6.0))
+    across = grey[:, column_of(-1) : column_of(1) + 1]
+    out.append(running_mean(across.std(axis=1), 6.0))
     out += repetition(body)
     out += _colours(tone, common, n)
     out += [np.full(n, common.gsd_m, np.float32), np.full(n, common.noise, np.float32)]
@@ -94,20 +82,20 @@ def _colours(tone: Tone, common: LookTone, n: int) -> list[Array]:
     planes = ((tone.red_blue, common.ends_red_blue), (tone.green, common.ends_green))
     for plane, reference in planes:
         values = filled(plane, reference) - np.float32(reference)
-        body = values[:, _column(-1) : _column(1) + 1].mean(axis=1)
-        side = (values[:, _column(-2.5)] + values[:, _column(2.5)]) / 2
-        out += [_mean(body, 3.0), np.abs(_mean(body - side, 5.0)), _spread(body, 20.0)]
+        body = values[:, column_of(-1) : column_of(1) + 1].mean(axis=1)
+        side = (values[:, column_of(-2.5)] + values[:, column_of(2.5)]) / 2
+        out += [running_mean(body, 3.0), np.abs(running_mean(body - side, 5.0)), running_spread(body, 20.0)]
     return out
 
 
 def repetition(body: Array) -> list[Array]:
     """Return how strongly notches recur at car pitch (11 to 18.5 m) and at trailer pitch (2.5 to 5 m)."""
-    notch = body - (_shift(body, -4) + _shift(body, 4)) * np.float32(0.5)
-    energy = _mean(notch**2, 45.0) + np.float32(1e-4)
+    notch = body - (shifted(body, -4) + shifted(body, 4)) * np.float32(0.5)
+    energy = running_mean(notch**2, 45.0) + np.float32(1e-4)
     ratios: list[Array] = []
     for low, high in ((2.5, 5.0), (11.0, 18.5)):
         lags = range(int(low / STEP_M), int(high / STEP_M) + 1)
-        match = np.stack([_mean(notch * _shift(notch, lag), 45.0) for lag in lags])
+        match = np.stack([running_mean(notch * shifted(notch, lag), 45.0) for lag in lags])
         ratios.append(match.max(axis=0) / energy)
     return ratios
 
@@ -115,34 +103,34 @@ def repetition(body: Array) -> list[Array]:
 def boundary_features(tone: Tone, common: LookTone) -> Array:
     """Return what tells whether a car ends here, shape (n, features), float32."""
     grey = filled(tone.grey, common.ends)
-    body = grey[:, _column(-1.0) : _column(1.0) + 1].mean(axis=1)
-    spread = np.maximum(_spread(body, 20.0), np.float32(0.03))
-    level = _mean(body, 12.0)
+    body = grey[:, column_of(-1.0) : column_of(1.0) + 1].mean(axis=1)
+    spread = np.maximum(running_spread(body, 20.0), np.float32(0.03))
+    level = running_mean(body, 12.0)
     reach = (-10, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7, 10)
-    out: list[Array] = [_shift(body, d) - level for d in reach]
-    out += [np.asarray((_shift(body, d) - level) / spread, dtype=np.float32) for d in (-2, -1, 0, 1, 2)]
+    out: list[Array] = [shifted(body, d) - level for d in reach]
+    out += [np.asarray((shifted(body, d) - level) / spread, dtype=np.float32) for d in (-2, -1, 0, 1, 2)]
     for half in (2, 3, 4):
-        notch = body - (_shift(body, -half) + _shift(body, half)) * np.float32(0.5)
+        notch = body - (shifted(body, -half) + shifted(body, half)) * np.float32(0.5)
         out += [notch, notch / spread]
-    ahead, behind = _shift(_mean(body, 3.5), 5), _shift(_mean(body, 3.5), -5)
+    ahead, behind = shifted(running_mean(body, 3.5), 5), shifted(running_mean(body, 3.5), -5)
     out += [ahead - behind, np.abs(ahead - behind), np.abs(ahead - behind) / spread]
     edges = np.abs(np.diff(grey, axis=1))
     edge: Array = np.maximum(
-        edges[:, _column(-2) : _column(-1)].max(axis=1), edges[:, _column(1) : _column(2)].max(axis=1)
+        edges[:, column_of(-2) : column_of(-1)].max(axis=1), edges[:, column_of(1) : column_of(2)].max(axis=1)
     )
     for d in (-6, -3, -1, 0, 1, 3, 6):
-        out.append(_shift(edge, d))
+        out.append(shifted(edge, d))
     for offset in (-2.5, -2, -1.5, -1, 0, 1, 1.5, 2, 2.5):
-        column = grey[:, _column(offset)]
-        out.append(column - (_shift(column, -4) + _shift(column, 4)) * np.float32(0.5))
-    roughness = _mean(np.abs(np.gradient(body)).astype(np.float32), 4.0)
-    out += [_shift(roughness, -7), _shift(roughness, 7)]
+        column = grey[:, column_of(offset)]
+        out.append(column - (shifted(column, -4) + shifted(column, 4)) * np.float32(0.5))
+    roughness = running_mean(np.abs(np.gradient(body)).astype(np.float32), 4.0)
+    out += [shifted(roughness, -7), shifted(roughness, 7)]
     for metres in (6.0, 20.0):
-        out.append(_mean(body, metres) - common.ends)
-    long = _mean(grey, 7.0)
+        out.append(running_mean(body, metres) - common.ends)
+    long = running_mean(grey, 7.0)
     for d in (-8, 0, 8):
         for offset in (-2.5, 2.5):
-            out.append(_shift(long[:, _column(offset)] - long[:, CENTRE], d))
+            out.append(shifted(long[:, column_of(offset)] - long[:, CENTRE], d))
     out += _boundary_colours(tone, common, len(grey))
     out += [np.full(len(grey), common.gsd_m, np.float32), np.full(len(grey), common.noise, np.float32)]
     return np.stack(out, axis=1).astype(np.float32)
@@ -153,8 +141,8 @@ def _boundary_colours(tone: Tone, common: LookTone, n: int) -> list[Array]:
         return [np.full(n, np.nan, np.float32)] * 2
     change: list[Array] = []
     for plane, reference in ((tone.red_blue, common.ends_red_blue), (tone.green, common.ends_green)):
-        values = _mean(filled(plane, reference)[:, _column(-1) : _column(1) + 1].mean(axis=1), 3.0)
-        change.append(np.abs(_shift(values, 4) - _shift(values, -4)))
+        values = running_mean(filled(plane, reference)[:, column_of(-1) : column_of(1) + 1].mean(axis=1), 3.0)
+        change.append(np.abs(shifted(values, 4) - shifted(values, -4)))
     return change
 
 
@@ -165,7 +153,7 @@ def kind_features(tone: Tone, common: LookTone, start_m: float, end_m: float) ->
     length = end_m - start_m
     along = np.linspace(start_m + 0.04 * length, end_m - 0.04 * length, 15)
     rows = np.clip(np.round((along - s[0]) / STEP_M).astype(int), 0, len(s) - 1)
-    columns = [_column(o) for o in (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)]
+    columns = [column_of(o) for o in (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)]
     patch = grey[np.ix_(rows, np.array(columns))]
     core = patch[:, 2:-2]
     inner = patch[:, 3:-3]
@@ -191,10 +179,3 @@ def kind_features(tone: Tone, common: LookTone, start_m: float, end_m: float) ->
         out += [float(colour.mean()), float(colour.std()), float(colour.mean(axis=1).std())]
     out += [common.gsd_m, common.noise, common.ends]
     return np.array(out, dtype=np.float32)
-
-
-def lateral_shift(predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the lateral correction along one track from its noisy estimates, (n,) metres."""
-    limit = float(OFFSETS_M[-1])
-    smooth = _mean(_mean(predicted.astype(np.float32), 30.0), 60.0)
-    return np.clip(smooth.astype(np.float64), -limit, limit)

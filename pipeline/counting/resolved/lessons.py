@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, Point
 
 from pipeline.counting.resolved.features import (
-    boundary_features,
     kind_features,
-    lateral_features,
     occupied_features,
 )
+from pipeline.counting.resolved.rails import CENTRED_M, centred_features, find_rails
+from pipeline.counting.resolved.see import judge_tones
 from pipeline.counting.resolved.strips import STEP_M, Strip, frame, normalise, unroll
+from pipeline.counting.resolved.trees import Trees
 from pipeline.model import Grid, RailcarKind, Track
 from pipeline.simulate.fine import FineScene, fine_look, render_fine
 from pipeline.simulate.fine_conditions import Conditions, draw_conditions
@@ -31,9 +32,9 @@ def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | 
     """Draw a small yard of any shape, cars on it or none, and the conditions under which it is seen."""
     shapes: tuple[Shape, ...] = ("parallel", "curved", "ladder")
     shape = shapes[int(rng.integers(3))]
-    count = 1 if rng.random() < 0.1 else int(rng.integers(2, 8))
+    count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.12, 0.18, 0.25, 0.2, 0.15, 0.1]))
     spacing = float(rng.uniform(4.4, 6.5))
-    length = float(rng.uniform(120, 320)) + (16 * count * spacing / 2 if shape == "ladder" else 0)
+    length = float(rng.uniform(110, 230)) + (12 * count * spacing / 2 if shape == "ladder" else 0)
     tracks = make_tracks(
         shape,
         tracks=count,
@@ -81,11 +82,25 @@ def _cropped(scene: FineScene, rng: np.random.Generator) -> FineScene:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """Samples of one scene for each classifier."""
+class RailLesson:
+    """Samples of one scene for the classifier of the rails' place."""
 
-    lateral_x: Floats
-    lateral_y: Floats  # metres that the rails lie to the left of the sampled line
+    centred_x: Floats
+    centred_y: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstLesson:
+    """Samples of one scene for occupied track at first sight."""
+
+    first_x: Floats
+    first_y: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SecondLesson:
+    """Samples of one scene, seen through the first look's classifiers, for those of the second."""
+
     occupied_x: Floats
     occupied_y: NDArray[np.bool_]
     boundary_x: Floats
@@ -124,56 +139,60 @@ def labels(strip: Strip, spans: Sequence[tuple[float, float, RailcarKind]]) -> t
     return inside, away
 
 
-def make_lesson(scene: FineScene, rng: np.random.Generator, *, samples: int) -> Lesson:
-    """Turn a scene into samples for each classifier.
+def first_lesson(scene: FineScene, rng: np.random.Generator, *, samples: int) -> FirstLesson:
+    """Turn a scene into samples for the first look.
 
     Parameters
     ----------
     scene : FineScene
     rng : numpy.random.Generator
     samples : int
-        At most so many stations of the scene for each classifier.
+        At most so many stations of the scene.
     """
     look = fine_look(scene)
-    rails = {track.track_id: track.line for track in scene.rails}
-    wrong: dict[str, NDArray[np.float64]] = {}
-    right: dict[str, NDArray[np.float64]] = {}
-    for track in scene.site.tracks:
-        stations = np.arange(STEP_M / 2, track.line.length, STEP_M)
-        truth = np.zeros(len(stations))
-        if track.track_id in rails:
-            truth = true_offsets(track, rails[track.track_id], stations)
-        wrong[track.track_id] = truth + float(rng.uniform(-2, 2))
-        right[track.track_id] = truth + float(rng.normal(0, 0.2))
-    lateral = _lateral(scene, normalise(unroll(look, scene.site.tracks, wrong), look.bands, look.grid.gsd_m)[0], rng)
+    right = {name: offsets + float(rng.normal(0, 0.25)) for name, offsets in _truth(scene).items()}
     tones, common = normalise(unroll(look, scene.site.tracks, right), look.bands, look.grid.gsd_m)
-    occupied_x, occupied_y, boundary_x, boundary_y, kind_x, kind_y = [], [], [], [], [], []
-    per_track = max(samples // max(len(tones), 1), 8)
+    xs, ys = [], []
     for tone in tones:
+        inside, away = labels(tone.strip, car_spans(scene.cars, tone.strip.track))
+        pick = _some(tone.strip.covered() & ((away > 0.3) | ~inside), max(samples // len(tones), 8), rng)
+        xs.append(occupied_features(tone, common)[pick])
+        ys.append(inside[pick])
+    return FirstLesson(np.concatenate(xs), np.concatenate(ys))
+
+
+def second_lesson(
+    scene: FineScene, rng: np.random.Generator, centred: Trees, first: Trees, *, samples: int
+) -> SecondLesson | None:
+    """Turn a scene that the first look was not taught on into samples for the second; None when it shows nothing."""
+    look = fine_look(scene)
+    shifts = find_rails(look, scene.site.tracks, centred)
+    strips = unroll(look, scene.site.tracks, shifts)
+    if not strips:
+        return None
+    tones, common = normalise(strips, look.bands, look.grid.gsd_m)
+    occupied_x, occupied_y, boundary_x, boundary_y, kind_x, kind_y = [], [], [], [], [], []
+    per_track = max(samples // len(tones), 8)
+    for tone, occupied, ends in judge_tones(tones, common, first):
         spans = car_spans(scene.cars, tone.strip.track)
         inside, away = labels(tone.strip, spans)
-        seen = np.flatnonzero(tone.strip.covered() & ((away > 0.3) | ~inside))
-        pick = rng.choice(seen, min(per_track, len(seen)), replace=False)
-        occupied_x.append(occupied_features(tone, common)[pick])
+        covered = tone.strip.covered()
+        pick = _some(covered & ((away > 0.3) | ~inside), per_track, rng)
+        occupied_x.append(occupied[pick])
         occupied_y.append(inside[pick])
-        near = np.flatnonzero((away <= 0.5) & tone.strip.covered())
-        other = np.flatnonzero((away > 0.8) & tone.strip.covered())
-        pick = np.concatenate(
-            [
-                rng.choice(near, min(per_track // 2, len(near)), replace=False),
-                rng.choice(other, min(per_track, len(other)), replace=False),
-            ]
-        )
-        boundary_x.append(boundary_features(tone, common)[pick])
+        near, other = covered & (away <= 0.5), covered & (away > 0.8)
+        pick = np.concatenate([_some(near, per_track // 2, rng), _some(other, per_track, rng)])
+        boundary_x.append(ends[pick])
         boundary_y.append(away[pick] <= 0.5)
+        if scene.conditions.plain_cars:
+            continue
         for start, end, kind in spans:
             if start > 1 and end < tone.strip.stations[-1] - 1:
                 a, b = start + rng.normal(0, 0.25), end + rng.normal(0, 0.25)
                 kind_x.append(kind_features(tone, common, a, b))
                 kind_y.append(KIND_ORDER.index(kind))
     width = len(kind_x[0]) if kind_x else 0
-    return Lesson(
-        *lateral,
+    return SecondLesson(
         np.concatenate(occupied_x),
         np.concatenate(occupied_y),
         np.concatenate(boundary_x),
@@ -183,16 +202,32 @@ def make_lesson(scene: FineScene, rng: np.random.Generator, *, samples: int) -> 
     )
 
 
-def _lateral(scene: FineScene, tones: Sequence[object], rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _some(where: NDArray[np.bool_], number: int, rng: np.random.Generator) -> NDArray[np.int_]:
+    index = np.flatnonzero(where)
+    return rng.choice(index, min(number, len(index)), replace=False)
+
+
+def _truth(scene: FineScene) -> dict[str, NDArray[np.float64]]:
     rails = {track.track_id: track.line for track in scene.rails}
+    truth = {}
+    for track in scene.site.tracks:
+        stations = np.arange(STEP_M / 2, track.line.length, STEP_M)
+        real = rails.get(track.track_id)
+        truth[track.track_id] = np.zeros(len(stations)) if real is None else true_offsets(track, real, stations)
+    return truth
+
+
+def rail_lesson(scene: FineScene, rng: np.random.Generator) -> RailLesson:
+    """Sample stations of the real tracks at lateral shifts, a third of them nearly right."""
+    look = fine_look(scene)
+    truth = _truth(scene)
+    rails = [track for track in scene.site.tracks if track.track_id in {rail.track_id for rail in scene.rails}]
     xs, ys = [], []
-    for tone in tones:
-        strip: Strip = tone.strip  # type: ignore[attr-defined]
-        if strip.track.track_id not in rails:
-            continue
-        truth = true_offsets(strip.track, rails[strip.track.track_id], strip.stations) - strip.offsets
-        seen = np.flatnonzero(strip.covered())
-        pick = rng.choice(seen, min(60, len(seen)), replace=False)
-        xs.append(lateral_features(tone)[pick])  # type: ignore[arg-type]
-        ys.append(truth[pick].astype(np.float32))
-    return np.concatenate(xs), np.concatenate(ys)
+    for widest in (CENTRED_M, 2.4, 2.4):
+        wrong = {track.track_id: float(rng.uniform(-widest, widest)) for track in rails}
+        shifts = {name: truth[name] + error for name, error in wrong.items()}
+        for tone in normalise(unroll(look, rails, shifts), look.bands, look.grid.gsd_m)[0]:
+            pick = _some(tone.strip.covered(), 25, rng)
+            xs.append(centred_features(tone, pick))
+            ys.append(np.full(len(pick), abs(wrong[tone.strip.track.track_id]) <= CENTRED_M))
+    return RailLesson(np.concatenate(xs), np.concatenate(ys))

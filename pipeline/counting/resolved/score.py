@@ -48,3 +48,37 @@ def match(found: Sequence[Polygon], true: Sequence[Polygon], *, iou: float = IOU
     rows, columns = linear_sum_assignment(-overlap)
     pairs = tuple((int(i), int(j)) for i, j in zip(rows, columns, strict=True) if overlap[i, j] >= iou)
     return Matched(pairs, len(found), len(true))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the cars of one count in another count of the same look."""
+
+    lost: tuple[int, ...]  # indices into the earlier list
+    appeared: tuple[int, ...]  # into the later list
+    moved: tuple[tuple[int, int, float], ...]  # (earlier, later, metres between the middles) of pairs that moved
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        far = max((metres for _, _, metres in self.moved), default=0.0)
+        return f"{len(self.lost)} lost, {len(self.appeared)} appeared, {len(self.moved)} moved (by up to {far:.2f} m)"
+
+
+def changes(before: Sequence[Polygon], after: Sequence[Polygon], *, tolerance_m: float = 0.05) -> Changes:
+    """Compare two counts of one look car by car.
+
+    Parameters
+    ----------
+    before, after : sequence of Polygon
+        Outlines in one projected CRS.
+    tolerance_m : float
+        Middles that lie nearer are the same place.
+    """
+    matched = match(before, after, iou=0.3)
+    apart = [(i, j, float(before[i].centroid.distance(after[j].centroid))) for i, j in matched.pairs]
+    kept_before, kept_after = {i for i, _ in matched.pairs}, {j for _, j in matched.pairs}
+    return Changes(
+        tuple(i for i in range(len(before)) if i not in kept_before),
+        tuple(j for j in range(len(after)) if j not in kept_after),
+        tuple(entry for entry in apart if entry[2] > tolerance_m),
+    )

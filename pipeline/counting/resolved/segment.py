@@ -24,9 +24,9 @@ Vector = NDArray[np.float64]
 class Weights:
     """How much the programme believes its classifiers; set once by training on scenes kept apart."""
 
-    occupied: float = 0.12  # per half metre; neighbours are not independent
-    boundary: float = 0.8
-    entry: float = -2.0  # log-odds of a car before any evidence
+    occupied: float = 0.15  # per half metre; neighbours are not independent
+    boundary: float = 1.0
+    entry: float = -4.0  # log-odds of a car before any evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ generator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,28 @@ from typing import Any
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from pipeline.counting.resolved.artifact import Model, write_model
 from pipeline.counting.resolved.calibrate import calibrate, tune
-from pipeline.counting.resolved.lessons import KIND_ORDER, Lesson, draw_scene, make_lesson
+from pipeline.counting.resolved.lessons import (
+    KIND_ORDER,
+    FirstLesson,
+    RailLesson,
+    SecondLesson,
+    draw_scene,
+    first_lesson,
+    rail_lesson,
+    second_lesson,
+)
 from pipeline.counting.resolved.segment import Weights
 from pipeline.counting.resolved.trees import Trees, trees_from_sklearn
+from pipeline.simulate.fine import FineScene
 
 Say = Callable[[str], None]
-Floats = NDArray[np.float32]
+SAMPLES = 220  # stations of a scene for each classifier
+FIRST_SHARE = 0.3  # of the training scenes teaches the first look
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +49,12 @@ class Plan:
     calibration: int  # scenes that set the intervals and the range that is known
     seed: int
     iterations: int = 160
-    leaves: int = 24
+    leaves: int = 16
 
 
 PLANS = (
-    Plan("fine", (0.28, 1.65), 260, 40, 120, 41),
-    Plan("medium", (1.4, 5.2), 160, 30, 80, 43),
+    Plan("fine", (0.33, 1.65), 700, 30, 90, 41),
+    Plan("medium", (1.4, 5.2), 300, 15, 50, 43),
 )
 
 
@@ -79,53 +90,99 @@ def scene_sampling(plan: Plan, rng: np.random.Generator) -> float:
 
 
 def teach(plan: Plan, say: Say) -> tuple[dict[str, Trees], Model, dict[str, Any]]:
-    """Render scenes, fit the classifiers, set weights and intervals."""
-    lessons: list[Lesson] = []
-    for index in range(plan.scenes):
-        rng = np.random.default_rng([plan.seed, 1, index])
-        lessons.append(make_lesson(draw_scene(rng, scene_sampling(plan, rng)), rng, samples=700))
-        if index % 50 == 49:
-            say(f"{plan.name}: {index + 1} of {plan.scenes} scenes rendered")
-    parts = _fit(plan, lessons)
-    share = {
-        "occupied": np.concatenate([lesson.occupied_y for lesson in lessons]).mean(),
-        "boundary": np.concatenate([lesson.boundary_y for lesson in lessons]).mean(),
-    }
-    prior = {name: round(float(np.log(p / (1 - p))), 4) for name, p in share.items()}
-    draft = Model(**parts, weights=Weights(), prior=prior, trained={}, spread={})
-    say(f"{plan.name}: classifiers fitted")
-    weights, trace = tune(draft, plan, say)
+    """Render scenes, fit the classifiers, set weights and intervals.
+
+    The second look is taught on scenes that the first was not taught on, so that it sees the first's real errors.
+    """
+    split = round(plan.scenes * FIRST_SHARE)
+    scenes = [drawn(plan, 1, index) for index in range(plan.scenes)]
+    say(f"{plan.name}: {len(scenes)} scenes rendered")
+    parts = fit_rails(plan, [rail_lesson(scene, rng) for scene, rng in scenes])
+    parts |= fit_first(plan, [first_lesson(scene, rng, samples=SAMPLES) for scene, rng in scenes[:split]])
+    say(f"{plan.name}: first look fitted")
+    taught = [
+        second_lesson(scene, rng, parts["centred"], parts["first"], samples=SAMPLES) for scene, rng in scenes[split:]
+    ]
+    seconds = [lesson for lesson in taught if lesson is not None]
+    return finish(plan, parts, seconds, say)
+
+
+def finish(
+    plan: Plan, parts: dict[str, Trees], seconds: Sequence[SecondLesson], say: Say
+) -> tuple[dict[str, Trees], Model, dict[str, Any]]:
+    """Fit the second look, then set weights and intervals on scenes of their own."""
+    parts = parts | fit_second(plan, seconds)
+    prior = priors(seconds)
+    say(f"{plan.name}: second look fitted")
+    weights, trace = tune(Model(**parts, weights=Weights(), prior=prior, trained={}, spread={}), plan, say)
     model = Model(**parts, weights=weights, prior=prior, trained={}, spread={})
     spread, trained, figures = calibrate(model, plan, say)
     final = Model(**parts, weights=weights, prior=prior, trained=trained, spread=spread)
     return parts, final, {"calibration_figures": figures, "tuning": trace}
 
 
-def _fit(plan: Plan, lessons: list[Lesson]) -> dict[str, Trees]:
-    def stack(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(lesson, name) for lesson in lessons if len(getattr(lesson, name))])
+def drawn(plan: Plan, part: int, index: int) -> tuple[FineScene, np.random.Generator]:
+    """Draw one of the plan's scenes and the generator that goes on from it; parts share no scene."""
+    rng = np.random.default_rng([plan.seed, part, index])
+    return draw_scene(rng, scene_sampling(plan, rng)), rng
 
-    common: dict[str, Any] = {
+
+def priors(lessons: Sequence[SecondLesson]) -> dict[str, float]:
+    """Return the log-odds of a positive sample, of each classifier of the second look."""
+    out = {}
+    for name in ("occupied", "boundary"):
+        share = float(np.concatenate([getattr(lesson, f"{name}_y") for lesson in lessons]).mean())
+        out[name] = round(float(np.log(share / (1 - share))), 4)
+    return out
+
+
+def _common(plan: Plan) -> dict[str, Any]:
+    return {
         "max_iter": plan.iterations,
         "max_leaf_nodes": plan.leaves,
         "learning_rate": 0.1,
         "early_stopping": False,
         "random_state": plan.seed,
-        "min_samples_leaf": 30,
-        "l2_regularization": 1.0,
+        # Stations of one scene are alike: large leaves and few features for each split hold it to what scenes share.
+        "min_samples_leaf": 100,
+        "l2_regularization": 5.0,
+        "max_features": 0.3,
     }
-    lateral = HistGradientBoostingRegressor(**common | {"max_iter": 100})
-    lateral.fit(stack("lateral_x"), stack("lateral_y"))
-    fitted = {"lateral": trees_from_sklearn(lateral)}
+
+
+def _stack(lessons: Sequence[object], name: str) -> NDArray[Any]:
+    parts = [getattr(lesson, name) for lesson in lessons]
+    return np.concatenate([part for part in parts if len(part)])
+
+
+def fit_rails(plan: Plan, lessons: Sequence[RailLesson]) -> dict[str, Trees]:
+    """Fit whether a station is centred on rails."""
+    centred = HistGradientBoostingClassifier(**_common(plan))
+    centred.fit(_stack(lessons, "centred_x"), _stack(lessons, "centred_y"))
+    return {"centred": trees_from_sklearn(centred)}
+
+
+def fit_first(plan: Plan, lessons: Sequence[FirstLesson]) -> dict[str, Trees]:
+    """Fit occupied track at first sight."""
+    first = HistGradientBoostingClassifier(**_common(plan) | {"max_iter": min(80, plan.iterations)})
+    first.fit(_stack(lessons, "first_x"), _stack(lessons, "first_y"))
+    return {"first": trees_from_sklearn(first)}
+
+
+def fit_second(plan: Plan, lessons: Sequence[SecondLesson]) -> dict[str, Trees]:
+    """Fit occupied track, cars' ends and kinds."""
+    fitted = {}
     for name in ("occupied", "boundary"):
-        classifier = HistGradientBoostingClassifier(**common)
-        classifier.fit(stack(f"{name}_x"), stack(f"{name}_y"))
+        classifier = HistGradientBoostingClassifier(**_common(plan))
+        classifier.fit(_stack(lessons, f"{name}_x"), _stack(lessons, f"{name}_y"))
         fitted[name] = trees_from_sklearn(classifier)
-    kinds = stack("kind_y")
-    number = np.bincount(kinds, minlength=len(KIND_ORDER))
-    weight = (1.0 / np.sqrt(np.maximum(number, 1)))[kinds]
-    kind = HistGradientBoostingClassifier(**common | {"max_iter": 70, "max_leaf_nodes": 12, "min_samples_leaf": 20})
-    kind.fit(stack("kind_x"), kinds, sample_weight=weight / weight.mean())
+    kinds = _stack(lessons, "kind_y")
+    # Rare kinds count for more than their share, common ones for less.
+    weight = (1.0 / np.sqrt(np.maximum(np.bincount(kinds, minlength=len(KIND_ORDER)), 1)))[kinds]
+    kind = HistGradientBoostingClassifier(
+        **_common(plan) | {"max_iter": min(70, plan.iterations), "max_leaf_nodes": 12, "min_samples_leaf": 20}
+    )
+    kind.fit(_stack(lessons, "kind_x"), kinds, sample_weight=weight / weight.mean())
     fitted["kind"] = trees_from_sklearn(kind)
     return fitted
 
