@@ -9,7 +9,7 @@ from pipeline.config import AlarmSettings
 
 @pytest.fixture(scope="session")
 def alarms() -> AlarmSettings:
-    return AlarmSettings(calibration_years=50, min_baseline_looks=6)
+    return AlarmSettings(calibration_years=50, min_baseline_looks=20)
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,12 @@ def test_the_order_of_rows_and_repeats_leave_no_trace(
 
 
 def test_without_a_cache_the_calibration_is_the_same(
-    rows: tuple[Observation, ...], whole: Judgement, alarms: AlarmSettings
+    rows: tuple[Observation, ...], alarms: AlarmSettings, calibrations: Path
 ):
     few = rows[:40]
-    assert judge(a_site(), few, alarms).calibration.digest == judge(a_site(), few, alarms).calibration.digest
+    kept = judge(a_site(), few, alarms, cache_dir=calibrations)
+    assert kept.calibration.digest
+    assert judge(a_site(), few, alarms) == kept
 
 
 @pytest.mark.parametrize("cut", [1, 9, 30, 77, 120, 133, 138, 141, 150, 170])
@@ -161,7 +163,6 @@ def test_an_alarm_that_would_not_be_given_today_stays_and_is_said(
     after = judge(
         a_site(), rows, alarms, verdicts=corrected, given=whole.alarms, state=whole.state, cache_dir=calibrations
     )
-    assert after.alarms[: len(whole.alarms)] or whole.alarms
     assert set(whole.alarms) <= set(after.alarms)
     assert surge.surge_id not in {s.surge_id for s in after.surges}
     assert any("stays on record" in said and f"{surge.first_alarm_at:%Y-%m-%d}" in said for said in after.changes)
@@ -282,7 +283,7 @@ def test_a_break_lets_the_new_number_become_the_baseline_soon(alarms: AlarmSetti
 )
 def test_too_little_is_said_and_nothing_is_claimed(rows: list[Observation], alarms: AlarmSettings):
     found = judge(a_site(), rows, alarms)
-    assert found.cannot_judge.startswith("cannot judge yet: needs 6 informative looks")
+    assert found.cannot_judge.startswith("cannot judge yet: needs 20 informative looks")
     assert found.surges == () and found.alarms == () and found.baselines == ()
     json.dumps(found.state, allow_nan=False)
     assert judge(a_site(), rows, alarms, state=found.state) == found
