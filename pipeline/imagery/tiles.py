@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 import rasterio
 from pyproj import Transformer
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
@@ -46,6 +47,8 @@ _DRIVER = """<GDAL_WMS><Service name="TMS"><ServerUrl>http://tiles.invalid/${{z}
 <BandsCount>4</BandsCount><OfflineMode>true</OfflineMode>
 <Cache><Type>file</Type><Path>/vsimem/{folder}</Path><Depth>0</Depth><Unique>false</Unique>
 <Expires>1000000000</Expires></Cache></GDAL_WMS>"""
+TILE_DRIVERS = ((b"\x89PNG", "PNG"), (b"\xff\xd8", "JPEG"), (b"RIFF", "WEBP"))
+ENDS, TAIL = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}, 1024  # what an image ends with, but for a few bytes
 REACH = 4  # pixels of a tile around the site that cubic convolution may ask for
 
 
@@ -135,6 +138,7 @@ class TileSource:
         folder = f"tiles-{uuid4().hex}"
         with ExitStack() as stack:
             for (x, y), body in tiles.items():
+                _check_tile(body, f"{item.item_id}: tile {zoom}/{x}/{y}")
                 key = hashlib.md5(KEY.format(zoom=zoom, x=x, y=y).encode(), usedforsecurity=False).hexdigest()
                 stack.enter_context(MemoryFile(body, dirname=folder, filename=key))
             described = MemoryFile(_DRIVER.format(zoom=zoom, folder=folder).encode(), ext=".xml")
@@ -253,6 +257,32 @@ def _noon(site: Site, day: date) -> datetime:
     """Return local solar noon of a day at the site, UTC: a day without a time stays the same day there."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return midnight + timedelta(hours=12) - timedelta(minutes=round(_lonlat(site)[0] * 4))
+
+
+def _check_tile(body: bytes, where: str) -> None:
+    """Unpack a tile before GDAL's tile driver does, which takes a broken one in its cache for an absent one.
+
+    Raises
+    ------
+    ReadError
+        When it is cut off, damaged or of another size.
+    """
+    driver = next(name for magic, name in TILE_DRIVERS if body.startswith(magic))
+    try:
+        with warnings.catch_warnings(), MemoryFile(body) as file:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with file.open(driver=driver) as tile:
+                shape = tile.shape
+                if shape == (TILE, TILE):
+                    tile.read()
+    except RasterioError as error:
+        raise ReadError(f"{where} is cut off or damaged.", transient=True) from error
+    if shape != (TILE, TILE):
+        raise ReadError(f"{where} has {shape[1]} x {shape[0]} pixels, not {TILE} x {TILE}.")
+    # GDAL's readers of PNG and JPEG fill what is missing, so the file's end is looked for.
+    whole = int.from_bytes(body[4:8], "little") <= len(body) if driver == "WEBP" else ENDS[driver] in body[-TAIL:]
+    if not whole:
+        raise ReadError(f"{where} is cut off or damaged.", transient=True)
 
 
 def _tile_range(grid: Grid, zoom: int) -> tuple[range, range]:

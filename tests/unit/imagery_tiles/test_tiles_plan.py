@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from shapely.geometry import LineString, box
 from support.imagery_servers import LocalServer
 
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import HostileInputError, ReadError, SourceError
 from pipeline.imagery import tiles_web, tiles_wmts
+from pipeline.imagery.scenes import scenes_from_items
 from pipeline.imagery.tiles import choose_zoom, open_tiles, zoom_sampling
 from pipeline.imagery.tiles_wmts import Layer, read_layer
+from pipeline.model import Site, Track
 
+EARLY, LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 Answer = Callable[[int, str, bytes], None]
 CAPABILITIES = """<?xml version="1.0"?>
 <Capabilities xmlns="http://www.opengis.net/wmts/1.0" xmlns:ows="http://www.opengis.net/ows/1.1"
@@ -191,3 +198,38 @@ def test_a_source_of_tiles_needs_dates_and_a_sampling() -> None:
     assert tiles_wmts.PIXEL_M == 0.00028
     with pytest.raises(SourceError, match="layer"):
         open_tiles(config(layer=""), Path())
+
+
+def picture(side: int, kind: str, cut: int | None = None) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(1, 255, (side, side, 3)).astype(np.uint8)).save(out, kind)
+    return out.getvalue()[:cut]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (picture(256, "PNG", 4000), "is cut off or damaged"),
+        (picture(256, "PNG", 60), "is cut off or damaged"),
+        (picture(256, "JPEG", 20000), "is cut off or damaged"),
+        (picture(256, "WEBP", 20000), "is cut off or damaged"),
+        (picture(512, "PNG"), "has 512 x 512 pixels"),
+        (picture(1, "JPEG"), "has 1 x 1 pixels"),
+    ],
+    ids=["PNG", "PNG's head", "JPEG", "WebP", "double", "single"],
+)
+def test_a_tile_that_cannot_be_unpacked_is_an_error_and_never_a_hole(body: bytes, words: str) -> None:
+    area = box(632000.0, 4697900.0, 632100.0, 4698000.0)
+    line = LineString([(632010.0, 4697950.0), (632090.0, 4697950.0)])
+    site = Site("yard", "Yard", "EPSG:32652", area, (Track("t1", "1", line, "yard"),))
+    server = LocalServer()
+    server._answer = lambda request: (200, {"Content-Type": "image/png"}, body)  # type: ignore[method-assign]
+    try:
+        given = {"kind": "xyz", "url": server.url + "/{z}/{x}/{y}.png", "layer": "", "dates": [date(2024, 1, 1)]}
+        source = open_tiles(config(**given), Path())
+        (scene,), _ = scenes_from_items(source.search(site, EARLY, LATE), ["t"])
+        with pytest.raises(ReadError, match=rf"t_20240101: tile \d+/\d+/\d+ {words}") as caught:
+            source.read(site, scene)
+    finally:
+        server.close()
+    assert "\n" not in str(caught.value)
