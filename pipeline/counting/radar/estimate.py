@@ -19,9 +19,9 @@ LN_NOISE_MEAN, LN_NOISE_SD = -0.3, 0.35
 PAST_WEIGHT = 0.4  # of a past look without a known count: cars stay for days, so that looks are not independent
 # How a yard's number may have differed from look to look, standard deviation over its mean, besides exponentially.
 SPREADS = (0.3, 0.6)
-# Variance per car of what stands in the yard about the mean car: kinds differ by 30 % in brightness and come in
-# rakes of about ten, 0.3**2 * 10.
-MIX = 0.8
+# Variance per car of what stands in the yard about the mean car: kinds and loads differ by 40 % in brightness and
+# come in rakes of about ten, nearly 0.4**2 * 10.
+MIX = 1.5
 FALSE_ALARM, POWER = 0.01, 0.95
 BELOW = 200  # the posterior is followed this far below zero, so that an empty yard's interval reaches zero
 STEP = 4  # railcars between the numbers that are weighed; a look's noise is ten railcars at best

@@ -23,7 +23,7 @@ MAX_CONTROLS = 40
 RIDGE = 0.4  # how strongly a place may follow plants and fields, standard deviation
 SEASON_SD = 0.1  # of the yard's own yearly swing, logarithm of power (0.4 dB)
 SIX = 6
-POOLED_LEAST = 0.55  # six passes share some of the yard's own moisture and season, which patches cannot show
+POOLED_LEAST = 0.5  # six passes share some of the yard's own moisture and season, which patches cannot show
 LIVELY_PX = 5  # side of the mean on which liveliness is judged
 Place = tuple[NDArray[np.intp], FloatArray]  # flat pixel indices and their weights
 
