@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import AlarmSettings
-from pipeline.model import Alarm, Baseline, Observation, Site, Surge, Tier, Verdict
+from pipeline.errors import SeriesError
+from pipeline.model import COUNT_MAX, Alarm, Baseline, Observation, Site, Surge, Tier, Verdict
 from pipeline.traffic.calibrate import METHOD_VERSION
 from pipeline.traffic.changes import differences, withdrawn
 from pipeline.traffic.episodes import RANK, surge_of
@@ -148,7 +149,12 @@ def _corrected(row: Observation, spoken: Mapping[tuple[str, str], Verdict]) -> O
     if word is None or word.decision != "correct" or word.railcars is None or row.count is None:
         return row
     number = word.railcars
-    low, high = max(0.0, number - CORRECTED), number + CORRECTED
+    if not 0 <= number <= COUNT_MAX:
+        raise SeriesError(
+            f"observation {row.observation_id} ({row.scene_id}): {word.by} corrected it to {number!r} railcars, not a "
+            f"number between 0 and {COUNT_MAX}; take the word back with `undo`."
+        )
+    low, high = max(0.0, number - CORRECTED), min(float(COUNT_MAX), number + CORRECTED)
     vector = tuple(float(v) for v in interval(number, low, high))
     return replace(row, count=replace(row.count, railcars=number, low=low, high=high, likelihood=vector))
 

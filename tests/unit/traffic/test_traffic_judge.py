@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import AlarmSettings
+from pipeline.errors import SeriesError
 from pipeline.model import Observation, Outcome, Surge, SurgeStatus, Tier, Verdict
 from pipeline.traffic import Judgement, judge
 from tests.support.traffic_world import START, Rise, Yard, a_series, a_site, an_observation
@@ -167,6 +168,14 @@ def test_an_alarm_that_would_not_be_given_today_stays_and_is_said(
     assert surge.surge_id not in {s.surge_id for s in after.surges}
     assert any("stays on record" in said and f"{surge.first_alarm_at:%Y-%m-%d}" in said for said in after.changes)
     assert any("no longer found" in said for said in after.changes)
+
+
+@pytest.mark.parametrize("number", [-1.0, float("nan"), float("inf"), 1e9])
+def test_an_impossible_correction_is_named(number: float, alarms: AlarmSettings):
+    row = an_observation(START, 4)
+    word = Verdict("v", "yard", "count", row.observation_id, "correct", "A. Analyst", "", START, railcars=number)
+    with pytest.raises(SeriesError, match=f"{row.observation_id}.*A. Analyst"):
+        judge(a_site(), [row], alarms, verdicts=[word])
 
 
 def test_words_confirm_and_reject_and_are_taken_back(alarms: AlarmSettings, calibrations: Path):
