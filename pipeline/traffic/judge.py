@@ -151,8 +151,8 @@ def _corrected(row: Observation, spoken: Mapping[tuple[str, str], Verdict]) -> O
     number = word.railcars
     if not 0 <= number <= COUNT_MAX:
         raise SeriesError(
-            f"observation {row.observation_id} ({row.scene_id}): {word.by} corrected it to {number!r} railcars, not a "
-            f"number between 0 and {COUNT_MAX}; take the word back with `undo`."
+            f"observation {row.observation_id} ({row.scene_id}): {word.by} corrected it to {number!r} railcars, not "
+            f"a number between 0 and {COUNT_MAX}; take the word back with `undo`."
         )
     low, high = max(0.0, number - CORRECTED), min(float(COUNT_MAX), number + CORRECTED)
     vector = tuple(float(v) for v in interval(number, low, high))
