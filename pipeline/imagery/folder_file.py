@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, Ra
 from rasterio.io import DatasetReader
 
 from pipeline.errors import ReadError
+from pipeline.imagery.whole import TAIL, is_whole
 
 # Named, so that a VRT or a service description with the suffix of an image is not followed to other files or hosts.
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".j2k": "JP2OpenJPEG", ".png": "PNG"}
@@ -47,6 +49,13 @@ def open_image(path: Path) -> Iterator[DatasetReader]:
         When it is not a readable GeoTIFF, JPEG2000 or PNG, as its suffix promises.
     """
     with reading(path):
-        image = rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
+        driver = DRIVERS[path.suffix.lower()]
+        with path.open("rb") as file:
+            head = file.read(16)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL, 0))
+            if not is_whole(driver, head, file.read(), size):
+                raise ReadError(f"{path.name}: the image cannot be read (it is cut off); replace the file.")
+        image = rasterio.open(path, driver=driver)
     with image:
         yield image

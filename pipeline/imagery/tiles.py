@@ -29,6 +29,7 @@ from pipeline.imagery.chip_area import area_to_read, grid_over
 from pipeline.imagery.remote import Meter
 from pipeline.imagery.tiles_web import fetch_tiles
 from pipeline.imagery.tiles_wmts import Layer, read_layer
+from pipeline.imagery.whole import TAIL, is_whole
 from pipeline.model import Asset, Chip, Grid, Item, Scene, Site
 
 COLLECTION = "tiles"
@@ -48,7 +49,6 @@ _DRIVER = """<GDAL_WMS><Service name="TMS"><ServerUrl>http://tiles.invalid/${{z}
 <Cache><Type>file</Type><Path>/vsimem/{folder}</Path><Depth>0</Depth><Unique>false</Unique>
 <Expires>1000000000</Expires></Cache></GDAL_WMS>"""
 TILE_DRIVERS = ((b"\x89PNG", "PNG"), (b"\xff\xd8", "JPEG"), (b"RIFF", "WEBP"))
-ENDS, TAIL = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}, 1024  # what an image ends with, but for a few bytes
 REACH = 4  # pixels of a tile around the site that cubic convolution may ask for
 
 
@@ -279,9 +279,7 @@ def _check_tile(body: bytes, where: str) -> None:
         raise ReadError(f"{where} is cut off or damaged.", transient=True) from error
     if shape != (TILE, TILE):
         raise ReadError(f"{where} has {shape[1]} x {shape[0]} pixels, not {TILE} x {TILE}.")
-    # GDAL's readers of PNG and JPEG fill what is missing, so the file's end is looked for.
-    whole = int.from_bytes(body[4:8], "little") <= len(body) if driver == "WEBP" else ENDS[driver] in body[-TAIL:]
-    if not whole:
+    if not is_whole(driver, body[:16], body[-TAIL:], len(body)):
         raise ReadError(f"{where} is cut off or damaged.", transient=True)
 
 

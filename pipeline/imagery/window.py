@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pipeline.errors import HostileInputError, ReadError
 from pipeline.imagery.hosts import is_remote, shorten
 from pipeline.imagery.remote import RangeFile, Web
 from pipeline.imagery.resample import Placed, check_shape, place
+from pipeline.imagery.whole import ENDS, TAIL, is_whole
 from pipeline.model import Asset, BoolArray, Chip, Grid, Item, Scene, Site
 
 THREADS = 8  # assets of one scene read at once: waiting for the network, not computing
@@ -159,12 +161,15 @@ def _opened(web: Web, client: httpx.Client, asset: Asset) -> Iterator[DatasetRea
     try:
         if is_remote(asset.href):
             remote = web.open(asset.href, client)
-            with rasterio.open(remote, driver=_driver(remote.head, shown)) as source:
+            driver = _driver(remote.head, shown)
+            _check_whole(driver, remote, shown)
+            with rasterio.open(remote, driver=driver) as source:
                 yield source
         else:
             path = web.gate.local_path(asset.href, web.gate.root or Path())
             with path.open("rb") as handle:
                 driver = _driver(handle.read(16), shown)
+                _check_whole(driver, handle, shown)
             with rasterio.open(path, driver=driver, sharing=False) as source:
                 yield source
     except (RasterioError, ValueError, OverflowError) as error:
@@ -180,6 +185,17 @@ def _opened(web: Web, client: httpx.Client, asset: Asset) -> Iterator[DatasetRea
             remote.close()
     if remote is not None and remote.error is not None:
         raise remote.error
+
+
+def _check_whole(driver: str, file: io.RawIOBase | io.BufferedReader, shown: str) -> None:
+    """Refuse a picture that is cut off; the file is left at its start."""
+    if driver in ENDS:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(size - TAIL, 0))
+        tail = file.read(TAIL) or b""
+        file.seek(0)
+        if not is_whole(driver, b"", tail, size):
+            raise ReadError(f"{shown} is not a readable image; it is cut off.")
 
 
 def _driver(head: bytes, shown: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.imagery_servers import Answer, LocalServer, local_server, nginx_server, ranged, secure_link
 from support.imagery_world import (
     BANDS,
@@ -135,6 +137,18 @@ def test_a_file_cut_off_in_its_middle_is_an_error_and_never_a_zero(
     data = (tmp_path / BLUE.lstrip("/")).read_bytes()
     files.answers[BLUE] = lambda request: ranged(data[: len(data) // 2], request.headers.get("Range", ""))
     with pytest.raises(ReadError, match="cut off or damaged"):
+        source.read(SITE, scene)
+
+
+def test_a_png_cut_off_in_its_middle_is_an_error_and_never_filled(
+    tmp_path: Path, world: tuple[LocalServer, StacSource, Scene]
+) -> None:
+    files, source, scene = world
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(1, 255, (600, 600)).astype(np.uint8)).save(out, "PNG")
+    data = out.getvalue()[: len(out.getvalue()) * 2 // 3]
+    files.answers[BLUE] = lambda request: ranged(data, request.headers.get("Range", ""))
+    with pytest.raises(ReadError, match=r"asset blue: .* is cut off"):
         source.read(SITE, scene)
 
 

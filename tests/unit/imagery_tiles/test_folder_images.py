@@ -216,6 +216,19 @@ def _truncate(path: Path) -> None:
     path.write_bytes(data[: len(data) // 3])
 
 
+@pytest.mark.parametrize("left", [0.3, 0.7, 0.999])
+def test_a_png_that_is_cut_off_is_an_error_and_never_filled(tmp_path: Path, left: float) -> None:
+    path = tmp_path / "cut_20240101.png"
+    Image.fromarray(picture(3, size=(400, 600)).transpose(1, 2, 0)).save(path)
+    (tmp_path / "cut_20240101.pgw").write_text(f"0.5\n0\n0\n-0.5\n{EAST + 0.25}\n{NORTH - 0.25}\n")
+    (tmp_path / "images.csv").write_text("file,crs\ncut_20240101.png,EPSG:32652\n")
+    assert read_one(tmp_path).valid.all()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(left * len(data))])
+    with pytest.raises(ReadError, match=r"cut_20240101\.png: the image cannot be read"):
+        read_one(tmp_path)
+
+
 @pytest.mark.parametrize("case", sorted(_bad_cases()))
 def test_each_bad_image_is_one_clear_sentence(tmp_path: Path, case: str) -> None:
     make, words = _bad_cases()[case]
