@@ -174,7 +174,9 @@ def _read(site: Site, row: PublishedCount) -> PublishedReading:
     if row.kind == "length_m":
         cars = number / CAR_PITCH_M
         why = f"{number:g} m of train at {CAR_PITCH_M:g} m a car, give or take {CAR_PITCH_REL_SD:.0%}"
-        return PublishedReading(row, "at least", cars, max(cars * CAR_PITCH_REL_SD, LEAST_SD), why)
+        # The pitch is uncertain, and so is a length that others repeat.
+        relative = math.hypot(CAR_PITCH_REL_SD, REL_SD.get(row.confidence, REL_SD_UNKNOWN))
+        return PublishedReading(row, "at least", cars, max(cars * relative, LEAST_SD), why)
     text = " ".join((row.unit, row.note, row.scope))
     says: Says = "total"
     sd = number * REL_SD.get(row.confidence, REL_SD_UNKNOWN)
