@@ -19,6 +19,7 @@ from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Site
 METHOD = "occupancy"
 METHOD_VERSION = "2.0"
 SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
+OFF_LEAST = 60  # pixels off the yard without which no look can be brought to the series' radiometry
 APRON_ACTIVE = 10.0  # railcar equivalents on the apron from which the count carries a reservation
 
 
@@ -57,6 +58,12 @@ def count(
     yard = yard_of(site, look.grid, look.scene.observed_at.astimezone(UTC).date())
     if yard is None:
         return refuse("TRACKS_OUTSIDE", f"no track of {site.name} lies inside {look.scene.scene_id}", {})
+    if yard.off.size < OFF_LEAST:
+        detail = (
+            f"the area of {site.name} holds only {yard.off.size} pixels of open ground off the tracks at "
+            f"{yard.grid.gsd_m:g} m, and {OFF_LEAST} are needed to tell light from trains; make the area larger"
+        )
+        return refuse("SAMPLING_UNSUITED", detail, {})
     if len(past) < settings.history_min_looks:
         number = float(len(past))
         return refuse(

@@ -158,6 +158,13 @@ def test_apron_is_its_own_column(world: World):
     assert abs(full.railcars - calm.railcars) < 12
 
 
+def test_a_site_without_open_ground_is_refused_with_a_sentence(world: World):
+    site, past, last, _ = world
+    flooded = replace(site, zones=(Zone("water", box(633000, 4694000, 635000, 4696000)),))
+    answer = count(last["empty"], past, flooded, (), SETTINGS, QUALITY)
+    assert isinstance(answer, Refusal) and answer.flags == ("SAMPLING_UNSUITED",) and "larger" in answer.detail
+
+
 def test_yard_leaves_out_canopy(world: World):
     site, past, _, _ = world
     grid, day = past[0].grid, past[0].scene.observed_at.date()

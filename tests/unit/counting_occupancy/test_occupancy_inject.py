@@ -12,13 +12,15 @@ from support.flow_world import FIRST, SITE, write_world
 
 from flows import cli
 from flows.commands.inject import as_json, as_lines
-from flows.walk import Direct, Window, walk
 from pipeline.errors import RailwatchError
+from pipeline.round.acquire import acquire_all
+from pipeline.round.count import count_site
+from pipeline.round.discover import plan_round
 from pipeline.round.inject import inject_site
 from pipeline.round.progress import Silent
 from pipeline.round.workspace import Workspace
 
-LOOKS = 13  # one is corrupt, and eight earlier ones must stand behind a count
+LOOKS = 12  # one is corrupt, and eight earlier ones must stand behind a count
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +28,22 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Give the configuration and home folders of an archive that has been counted."""
     config, home = write_world(tmp_path_factory.mktemp("inject"), LOOKS), tmp_path_factory.mktemp("home")
     with Workspace.open(config, home) as ws:
-        window = Window(FIRST, FIRST + timedelta(days=5 * LOOKS))
-        walk(ws, SITE, today=FIRST + timedelta(days=70), window=window, progress=Silent(), engine=Direct())
+        until = FIRST + timedelta(days=5 * LOOKS)
+        plan = plan_round(ws, SITE, today=until, since=FIRST, until=until, progress=Silent())
+        acquire_all(ws, plan, ws.settings_for(SITE), Silent())
+        count_site(ws, SITE, progress=Silent())
     return config, home
 
 
 def test_trials_are_stored_and_repeatable(walked: tuple[Path, Path]) -> None:
     with Workspace.open(*walked) as ws:
-        first = inject_site(ws, SITE, numbers=(0, 20, 60), per_class=2, progress=Silent())
+        first = inject_site(ws, SITE, numbers=(0, 20, 60), per_class=1, progress=Silent())
         stored = ws.store.injections(SITE)
-        again = inject_site(ws, SITE, numbers=(0, 20, 60), per_class=2, progress=Silent())
+        again = inject_site(ws, SITE, numbers=(0, 20, 60), per_class=1, progress=Silent())
         assert ws.store.injections(SITE) == stored
         rows = {row.scene_id: row for row in ws.store.observations(SITE)}
     assert [trial.after for trial in again.trials] == [trial.after for trial in first.trials]
-    assert len(stored) == len(first.trials) == 6
+    assert len(stored) == len(first.trials) == 3
     assert {trial.injected for trial in stored} == {0.0, 20.0, 60.0}
     assert all(trial.observation_id == rows[trial.scene_id].observation_id for trial in stored)
     found = {(trial.scene_id, trial.injected): trial for trial in stored}
@@ -52,10 +56,10 @@ def test_trials_are_stored_and_repeatable(walked: tuple[Path, Path]) -> None:
 
 
 def test_later_looks_do_not_touch_trials(walked: tuple[Path, Path]) -> None:
-    until = FIRST + timedelta(days=5 * 10)
+    until = FIRST + timedelta(days=5 * 9)
     with Workspace.open(*walked) as ws:
-        whole = inject_site(ws, SITE, numbers=(0, 40), per_class=9, progress=Silent())
-        early = inject_site(ws, SITE, numbers=(0, 40), per_class=9, until=until, progress=Silent())
+        whole = inject_site(ws, SITE, numbers=(0, 40), per_class=3, progress=Silent())
+        early = inject_site(ws, SITE, numbers=(0, 40), per_class=3, until=until, progress=Silent())
     assert 0 < len(early.trials) < len(whole.trials)
     assert [trial.after for trial in early.trials] == [trial.after for trial in whole.trials[: len(early.trials)]]
 
