@@ -50,10 +50,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = AlarmSettings()
     print(f"Python {platform.python_version()}, numpy {np.__version__}; check seed {args.seed}, calibration seed")
-    print(
-        f"{settings.calibration_seed}, {settings.calibration_years} years each; {args.calibrations} calibrations",
-        end="",
-    )
+    print(f"{settings.calibration_seed}, {settings.calibration_years} years each;", end=" ")
     print(f"{args.calibrations} calibrations of {args.yards} yards", flush=True)
     for name, yard in VARIANTS.items():
         if args.only and name not in args.only.split(","):

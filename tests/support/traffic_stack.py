@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ def live(
     *,
     yards: int,
     years: float,
-    rises: list[Rise | None] | None = None,
+    rises: Sequence[Rise | None] = (),
 ) -> Lived:
     """Calibrate on two years of one yard, then watch fresh yards of its kind, two years before anything counts."""
     stream = _Uncalibrated("yard", settings, ())
