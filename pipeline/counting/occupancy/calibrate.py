@@ -15,6 +15,7 @@ FloatArray = NDArray[np.float64]
 # What is believed before any date is known (SCIENCE section 3: scale uncertain by 15 %, zero by 6 to 11 cars).
 PRIOR_SCALE, PRIOR_SCALE_SD = 1.0, 0.16
 PRIOR_ZERO, PRIOR_ZERO_SD = 0.0, 3.5
+HEEDED = 10.0  # degrees of freedom of the Student weights
 PRIOR_LOOKS = 8.0  # weight, in known dates, of the believed noise against what known dates show
 Z90, Z95, Z99 = 1.645, 1.645, 2.326
 
@@ -74,7 +75,8 @@ def calibrate(x: FloatArray, railcars: FloatArray, sd: FloatArray, noise: list[N
         total = variance * stretch**2 + (solution[1] * sd) ** 2
         residual = x - solution[0] - solution[1] * railcars
         # A known number may be wrong (another day, another place): Student weights keep one from deciding.
-        weight = 5.0 / (4.0 + residual**2 / total) / total
+        # Errors grow with the number and lean to the high side: heeding large ones too little would bias the scale.
+        weight = (HEEDED + 1.0) / (HEEDED + residual**2 / total) / total
         design = np.stack([np.ones_like(railcars), railcars], axis=1)
         precision = prior + design.T @ (weight[:, None] * design)
         covariance = np.linalg.inv(precision)
