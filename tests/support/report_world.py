@@ -115,8 +115,11 @@ def a_look(site: Site, scene_id: str, at: datetime, gsd: float, number: int, *, 
     for car in cars_on(site, number):
         west, south, east, north = car.polygon.bounds
         share = min(1.0, 3.0 / gsd)
-        hit = (x > west - gsd / 2) & (x < east + gsd / 2) & (y > south - gsd / 2) & (y < north + gsd / 2)
-        layers[:, hit] *= 1 - 0.45 * share / step * 1.4
+        (col0, row0), (col1, row1) = grid.to_pixel(west - gsd, north + gsd), grid.to_pixel(east + gsd, south - gsd)
+        part = slice(max(0, int(row0)), int(row1) + 1), slice(max(0, int(col0)), int(col1) + 1)
+        px, py = x[part], y[part]
+        hit = (px > west - gsd / 2) & (px < east + gsd / 2) & (py > south - gsd / 2) & (py < north + gsd / 2)
+        layers[:, *part] = np.where(hit, layers[:, *part] * (1 - 0.45 * share / step * 1.4), layers[:, *part])
     layers += rng.normal(0, 0.004, layers.shape)
     clear = np.ones(grid.shape, dtype=bool)
     if cloud:
