@@ -20,7 +20,7 @@ from pipeline.traffic.quiet import ErrorClass, Nodes, quiet_looks, tiled
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-METHOD_VERSION = "traffic-1"
+METHOD_VERSION = "traffic-2"
 YARDS = 100  # simulated side by side
 DAYS_A_YEAR = 365.2425
 WARM_YEARS = 2.0  # before counting begins: the baseline fills
@@ -225,6 +225,8 @@ def _digest(
     digest.update(np.round(np.asarray(days, dtype=np.float64), 3).tobytes())
     digest.update(json.dumps([asdict(kind) for kind in classes]).encode())
     digest.update(nodes.node.astype(np.int64).tobytes() + bytes([nodes.season]))
+    if nodes.cdf is not None:
+        digest.update(np.round(nodes.cdf, 9).tobytes())
     digest.update(np.asarray(dwell_days, dtype=np.float64).tobytes())
     digest.update(f"{fitted_dwell!r} {settings.model_dump_json()}".encode())
     return digest.hexdigest()[:32]

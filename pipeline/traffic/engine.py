@@ -34,7 +34,7 @@ Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-AFTER_ALARM = 0.1  # weight of the looks of an episode of tier alert or high once it has ended
+AFTER_ALARM = 0.2  # weight of the looks of an episode of tier alert or high once it has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # telling looks inside the band that end an episode

@@ -15,9 +15,12 @@ from pipeline.traffic.engine import Reading
 from pipeline.traffic.family import (
     DISPERSIONS,
     KINDS,
+    LATTICE,
     LOWEST,
+    PAD,
     STEP,
     ZEROS,
+    family,
     probabilities,
     season_shifts,
     state_likelihood,
@@ -29,6 +32,7 @@ IntArray = NDArray[np.int64]
 
 SDS = (0.0, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0)  # classes of a look's error at ten railcars
 FEW = 96  # estimates below it have tables of their own: larger ones are rare
+FEW_LOOKS = 20.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
 LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
 
 
@@ -132,9 +136,12 @@ class Nodes:
 
     node: IntArray  # (S,), index into BASE
     season: int
+    cdf: FloatArray | None = None  # (S, COUNT_MAX + 1), where the past itself is drawn from instead
 
     def draw(self, rng: np.random.Generator, day: float) -> IntArray:
         """Draw the true number of railcars of each yard on a day."""
+        if self.cdf is not None:
+            return np.asarray((self.cdf < rng.random(len(self.node))[:, None]).sum(axis=1))
         level, kind = np.divmod(self.node, KINDS)
         k = np.asarray(DISPERSIONS)[kind // len(ZEROS)]
         zero = np.asarray(ZEROS)[kind % len(ZEROS)]
@@ -142,6 +149,33 @@ class Nodes:
         railcars = rng.negative_binomial(k, k / (k + mean))
         railcars[rng.random(len(k)) < zero] = 0
         return np.asarray(np.minimum(railcars, COUNT_MAX))
+
+
+def from_the_past(nodes: Nodes, looks: FloatArray, weight: FloatArray, rng: np.random.Generator) -> Nodes:
+    """Return quiet traffic that follows the site's own looks where there are many, its nodes where there are few.
+
+    What one look says of the number, given the yard's node, averaged over the looks: the first step of the
+    nonparametric likelihood (an EM step from the node), with a Bayesian bootstrap of the looks for its uncertainty.
+
+    Parameters
+    ----------
+    nodes : Nodes
+        Without a season.
+    looks : ndarray
+        (looks, COUNT_MAX + 1), likelihoods.
+    weight : ndarray
+        (looks,), how far each is a piece of evidence of its own.
+    rng : numpy.random.Generator
+    """
+    cube = family().pmf.reshape(LATTICE, KINDS, COUNT_MAX + 1)
+    level, kind = np.divmod(nodes.node, KINDS)
+    pmf = cube[PAD + level, kind]
+    alone = np.maximum(pmf @ looks.T, 1e-9)
+    share = rng.exponential(size=alone.shape) * weight
+    past = pmf * ((share / share.sum(axis=1, keepdims=True) / alone) @ looks)
+    trust = weight.sum() / (weight.sum() + FEW_LOOKS)
+    cdf = np.cumsum(trust * past + (1.0 - trust) * pmf, axis=1)
+    return Nodes(nodes.node, nodes.season, cdf / cdf[:, -1:])
 
 
 def tiled(days: FloatArray, years: float, start: float) -> tuple[FloatArray, IntArray]:

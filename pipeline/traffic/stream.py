@@ -19,7 +19,7 @@ from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
 from pipeline.traffic.episodes import RANK, Episode
 from pipeline.traffic.family import SPAN, family
 from pipeline.traffic.likelihood import Evidence, N
-from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, reading_of
+from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, from_the_past, reading_of
 
 FloatArray = NDArray[np.float64]
 
@@ -124,10 +124,16 @@ class Stream:
         rng = np.random.default_rng([self.settings.calibration_seed, 0])
         node = rng.choice(len(odds), size=YARDS, p=odds / odds.sum())
         self.dwell_days = middle(dwell)
+        quiet_days = Nodes(np.asarray(node, dtype=np.int64), season)
+        told = [look for look in recent if look.likelihood.min() < 0.5]
+        if season == 0 and told:
+            gaps = np.diff([told[0].day - 1e9, *(look.day for look in told)])
+            vectors = np.array([look.likelihood for look in told])
+            quiet_days = from_the_past(quiet_days, vectors, -np.expm1(-gaps / self.dwell_days), rng)
         self.calibration = simulate(
             np.array([look.day for look in recent]),
             classes,
-            Nodes(np.asarray(node, dtype=np.int64), season),
+            quiet_days,
             np.asarray(GRID)[rng.choice(len(GRID), size=YARDS, p=dwell)],
             self.dwell_days,
             self.settings,
