@@ -13,6 +13,7 @@ from pipeline.counting.resolved.artifact import Model
 from pipeline.counting.resolved.features import kind_features
 from pipeline.counting.resolved.see import Seen, Sight
 from pipeline.counting.resolved.segment import Cut
+from pipeline.counting.resolved.shade import without_shadows
 from pipeline.counting.resolved.strips import STEP_M, Strip, frame
 from pipeline.model import Railcar, RailcarKind
 
@@ -36,7 +37,7 @@ def railcars(sight: Sight, cuts: Sequence[Cut], model: Model) -> list[Scored]:
     model : Model
         Its kind classifier is asked once for all cars.
     """
-    found = [(seen, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars]
+    found = without_shadows([(seen, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars])
     if not found:
         return []
     features = np.stack([kind_features(seen.tone, sight.common, a, b) for seen, a, b in found])
