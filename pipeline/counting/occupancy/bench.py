@@ -46,6 +46,7 @@ ALIKE = 0.15  # logarithm of the ratio of sensitivities below which hosts are eq
 HOST_SHARE = 0.6  # of the history, from the emptiest on, that may bear simulated cars
 FILLED = 0.25  # share of light lost from which a pixel of a simulated car counts as filled
 OCCUPIED = 0.3  # pixels of a host that look filled more surely than this tell nothing about simulated cars
+YARD_FOLLOWS = 0.5  # power of the murk beside the yard by which the yard's own noise grows
 MURK_RANGE = (0.4, 4.0)  # by which the noise of a look that bears simulated cars is scaled
 ZERO_QUANTILE = 0.25  # of the hosts: those with trains of their own show too high a zero
 TRAIN = 0.25  # share of a train's amplitude from which a filled pixel of a bare host is believed to bear a car
@@ -307,10 +308,13 @@ def _stand(
 
 
 def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp]) -> Images:
-    """Return history looks with their noise brought to that of the look to be counted."""
+    """Return history looks with their noise brought to that of the look to be counted.
+
+    The yard follows the ground beside it only in part: ballast dries and does not grow.
+    """
     some = bench.images.pick(places)
     factor = np.clip(lesson.murk[-1] / lesson.murk[places], *MURK_RANGE)[:, None, None]
-    return replace(some, values=some.values * factor, outside=some.outside * factor**2)
+    return replace(some, values=some.values * factor**YARD_FOLLOWS, outside=some.outside * factor**2)
 
 
 def _respond(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> Response:

@@ -17,7 +17,7 @@ from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Site
 
 METHOD = "occupancy"
-METHOD_VERSION = "2.1"
+METHOD_VERSION = "2.2"
 SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
 OFF_LEAST = 60  # pixels off the yard without which no look can be brought to the series' radiometry
 APRON_ACTIVE = 10.0  # railcar equivalents on the apron from which the count carries a reservation

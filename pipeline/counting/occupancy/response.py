@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 
 LEVELS = (5, 10, 20, 40, 80, 120, 200, 320)
 PLACEMENTS = 4  # different rakes for each level
+PACKED = 4  # one placement in so many stands on as few tracks as hold it
 SEED = 20231005
 SUN_STEP_DEG, AZIMUTH_STEP_DEG = 4.0, 10.0  # suns within such a cell share their shadows
 
@@ -75,10 +76,14 @@ def _placements(key: str, holder: _Tracks) -> tuple[tuple[PlacedCar, ...], ...]:
 
 
 def _place(tracks: tuple[Track, ...], level: int, number: int) -> tuple[PlacedCar, ...] | None:
-    """Spread cars over the yard, or, in every second placement, over as few neighbouring tracks as hold them."""
+    """Spread cars over the yard, or, in one placement of `PACKED`, over as few neighbouring tracks as hold them."""
     rng = np.random.default_rng([SEED, level, number])
     typical = float(np.mean([track.line.length for track in tracks]))
-    few = min(int(np.ceil(level * CAR_PITCH_M / (0.6 * typical))), len(tracks)) if number % 2 else len(tracks)
+    few = (
+        min(int(np.ceil(level * CAR_PITCH_M / (0.6 * typical))), len(tracks))
+        if number % PACKED == PACKED - 1
+        else len(tracks)
+    )
     while True:
         first = int(rng.integers(len(tracks) - few + 1))
         try:
