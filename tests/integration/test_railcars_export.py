@@ -119,7 +119,7 @@ def test_cars_of_a_dropped_image_are_where_they_stand(tmp_path: Path) -> None:
     assert len(frame) == len(found)
     truth = [car.railcar.polygon for car in scene.cars]
     # How many are found too many is a figure of the benchmark; here, that outlines lie where cars stand.
-    assert sum(_held(car, list(frame.geometry)) for car in truth) >= 0.9 * CARS
+    assert sum(_held(car, list(frame.geometry)) for car in truth) >= 0.8 * CARS
     # The two forms are one set of outlines.
     back = geopandas.GeoSeries(found, crs="EPSG:4326").to_crs(CRS)
     assert unary_union(list(back)).symmetric_difference(unary_union(list(frame.geometry))).area < 1.0
