@@ -15,8 +15,8 @@ from pipeline.counting.occupancy.response import Response
 FloatArray = NDArray[np.float64]
 
 GROUP_DEG = (9.0, 40.0)  # elevation and azimuth within which known dates share one answer
-FLOOR_RANGE = (1.2, 4.0)  # noise of an empty yard, railcars
-RELATIVE_FLOOR = 0.12
+FLOOR_RANGE = (1.5, 4.0)  # noise of an empty yard, railcars
+RELATIVE_FLOOR = 0.15
 CLEAR, MURK_POWER = 1.5, 2.2  # murk below which days are ordinary; how fast an empty yard's noise grows with it
 ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
 PAST_SHARE = 0.3  # of the middle 60 % of the history's numbers, taken as noise where no date is known
