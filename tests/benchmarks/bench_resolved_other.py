@@ -36,7 +36,7 @@ CASES: dict[str, dict[str, object]] = {
     "single track": {"tracks": 1},
 }
 # Rows of trailers, containers and tanks, and lanes: (image, from (column, row), to (column, row)).
-ANGLES = np.arange(0, 180, 15.0)
+ANGLES = (0.0, 25.0, 45.0, 90.0, 135.0, 155.0)
 
 
 def look_alike(path: Path) -> tuple[Look, list[Site]]:
@@ -54,7 +54,7 @@ def look_alike(path: Path) -> tuple[Look, list[Site]]:
     sites = []
     for angle in np.deg2rad(ANGLES):
         along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-        for offset in np.arange(-30, 31, 3.0):
+        for offset in np.arange(-30, 31, 6.0):
             middle = np.array([(west + east) / 2, (south + north) / 2]) + across * offset
             line = LineString([middle - 90 * along, middle + 90 * along]).intersection(frame)
             if line.length > 40:

@@ -144,7 +144,9 @@ def _colour(plane: Array | None, reference: tuple[float, float], n: int) -> Arra
     if plane is None:
         return np.full(n, np.nan, np.float32)
     core = running_mean(_middle(filled(plane, reference[0]))[:, CORE].mean(axis=1), 4.0)
-    return np.clip((core - np.float32(reference[0])) / np.float32(reference[1]), -Z_MAX, Z_MAX)
+    return np.asarray(
+        np.clip((core - np.float32(reference[0])) / np.float32(reference[1]), -Z_MAX, Z_MAX), np.float32
+    )
 
 
 def _around(logit: Array) -> list[Array]:

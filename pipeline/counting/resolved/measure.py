@@ -51,12 +51,18 @@ class Measured:
             "variance": round(self.variance, 4),
         }
 
+    def net_occupied_m(self, cars: Sequence[Scored]) -> float:
+        """Return the occupied metres less those of cuts that turned out to be shadows or the same car twice."""
+        cut_m = sum(end - start for cut in self.cuts for start, end in cut.cars)
+        return max(self.occupied_m - (cut_m - sum(car.length_m for car, _ in cars)), 0.0)
+
     def by_length(self, cars: Sequence[Scored]) -> float:
         """Return the number of cars from occupied metres alone, with the pitch of the kinds that stand there."""
+        occupied_m = self.net_occupied_m(cars)
         if not cars:
-            return self.occupied_m / CAR_PITCH_M
+            return occupied_m / CAR_PITCH_M
         chances: NDArray[np.float64] = np.mean([chance for _, chance in cars], axis=0)
-        return self.occupied_m / float(chances @ np.array([KIND_LENGTH_M[kind] for kind in KIND_ORDER]))
+        return occupied_m / float(chances @ np.array([KIND_LENGTH_M[kind] for kind in KIND_ORDER]))
 
 
 def measure(sight: Sight, cuts: Sequence[Cut]) -> Measured:

@@ -18,7 +18,7 @@ from pipeline.model import COUNT_MAX, Count, Look, Refusal, Site, Track
 
 Z90 = 1.6449  # standard normal quantile at 0.95
 Z99 = 2.3263  # at 0.99
-LEAST_M = 15.0  # less track than one car is long cannot be counted
+LEAST_M = 90.0  # less track than six cars are long does not show what empty track looks like there
 DISAGREE = 0.08  # share by which the count from length alone may differ (the project's SCIENCE.md)
 HIDDEN_DENSITY = 0.01  # railcars on a metre of hidden track at least; a full track holds 0.07
 
@@ -59,7 +59,8 @@ def tell(look: Look, site: Site, name: str, method: str, version: str, model: Mo
     if measured.covered_m < LEAST_M:
         return refuse(
             "NO_DATA",
-            f"{scene_id} shows {measured.covered_m:.0f} m of track; less than {LEAST_M:.0f} m cannot be counted.",
+            f"{scene_id} shows {measured.covered_m:.0f} m of track; less than {LEAST_M:.0f} m does not "
+            "show what empty track looks like there.",
         )
     figures = measured.figures()
     odd = odd_measures(figures, model.trained)
@@ -92,6 +93,11 @@ def _count(
         flags.append("METHODS_DISAGREE")
     if n >= COUNT_MAX:
         flags.append("COUNT_CAPPED")
+    extra = {
+        "by_length": round(by_length, 2),
+        "hidden_m": round(hidden_m, 1),
+        "occupied_m": round(measured.net_occupied_m(cars), 1),
+    }
     empty = spread_of(model.spread, look.grid.gsd_m, 0.0, 0.0)
     levels = np.arange(COUNT_MAX + 1, dtype=np.float64)
     spreads = np.array([spread_of(model.spread, look.grid.gsd_m, measured.variance, m) for m in levels])
@@ -108,5 +114,5 @@ def _count(
         by_kind={str(kind): float(k) for kind, k in sorted(Counter(car.kind.value for car, _ in cars).items())},
         by_track={track.track_id: float(sum(car.track_id == track.track_id for car, _ in cars)) for track in tracks},
         railcar_list=tuple(car for car, _ in cars),
-        measures={**figures, "by_length": round(by_length, 2), "hidden_m": round(hidden_m, 1)},
+        measures=dict(sorted((figures | extra).items())),
     )
