@@ -30,6 +30,8 @@ def as_markdown(text: str, name: str) -> str:
     figures: list[tuple[str, dict[str, str]]] = []
     rest: list[str] = []
     for line in text.rstrip().splitlines():
+        if _HEADER.match(line):
+            continue
         hit = next((match for pattern in _ASKED if (match := pattern.match(line.strip()))), None)
         if hit is not None:
             found = hit.groupdict(default="")
@@ -37,7 +39,7 @@ def as_markdown(text: str, name: str) -> str:
         elif (row := _FIGURES.match(line.strip())) is not None:
             words = row["pairs"].split()
             figures.append((row["name"], dict(zip(words[::2], words[1::2], strict=True))))
-        elif not _HEADER.match(line):
+        else:
             rest.append(line)
     parts = [f"`{name}`, as printed:", ""]
     if figures:
