@@ -1,7 +1,8 @@
 """Occupancy at 10 m over simulated sites: error, coverage, detection limit, gates.
 
 Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED] [SITES_WITHOUT_KNOWN] [BUSY_SITES]`.
-Sites of seeds from 1000 on were not looked at in tuning; tuning used seeds 1 to 8.
+Tuning used seeds 1 to 8. Seeds 1000 to 1008 were unseen for version 2.0; their bias and coverage then led to the
+scale's weights, the packed placements and the wider intervals of 2.2, so from 2.2 on report from 1100.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def pooled_limit(rows: list[Row]) -> float:
 
 def main() -> None:
     given = [int(text) for text in sys.argv[1:]]
-    sites, first, blind, busy = [*given, *(12, 1000, 6, 4)[len(given) :]]
+    sites, first, blind, busy = [*given, *(12, 1100, 6, 4)[len(given) :]]
     print(f"occupancy {METHOD_VERSION}; python {platform.python_version()}, numpy {np.__version__}, scipy "
           f"{scipy.__version__}, skimage {skimage.__version__}, {os.cpu_count()} CPUs; "
           f"{sites} sites from seed {first}, {blind} of them also without known dates, {busy} never empty; "
