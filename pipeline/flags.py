@@ -48,6 +48,11 @@ _ALL = (
     Flag("TRACKS_OUTSIDE", "reject", "No track of the site lies inside the image."),
     Flag("NO_DATA", "reject", "The image holds no valid pixel over the track area."),
     Flag("CONSTANT_IMAGE", "reject", "The image is constant over the track area."),
+    Flag(
+        "TRACKS_OVERGROWN",
+        "reserve",
+        "The track area is under closed vegetation; what changes there is growth and felling, and it is not judged.",
+    ),
     Flag("COUNT_CAPPED", "reserve", "The count reached the largest number that the method can state."),
     Flag("SAMPLING_UNSUITED", "reject", "No counting method covers this ground sampling."),
     Flag(

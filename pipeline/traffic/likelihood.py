@@ -17,7 +17,7 @@ N = np.arange(COUNT_MAX + 1, dtype=np.float64)
 Z90 = 1.6448536269514722  # half-width of a central 90 % interval in standard deviations
 LOWER = math.exp(-0.5 * Z90**2)  # likelihood ratio at that distance: below it a number is contradicted
 # Counts that are kept and shown but never judged: radar whose scale is not proven, images of no certain day.
-UNJUDGED = frozenset({"RADAR_UNPROVEN", "DATE_UNCERTAIN"})
+UNJUDGED = frozenset({"RADAR_UNPROVEN", "DATE_UNCERTAIN", "TRACKS_OVERGROWN"})
 CONTRADICTED = 0.01  # two looks of one day whose best common number is less likely than this saw two states
 
 FloatArray = NDArray[np.float64]

@@ -20,6 +20,7 @@ METHOD = "occupancy"
 METHOD_VERSION = "2.2"
 SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
 OFF_LEAST = 60  # pixels off the yard without which no look can be brought to the series' radiometry
+OVERGROWN_NDVI = 0.6  # of the track area in its greenest tenth of looks: closed vegetation, no rail in sight
 APRON_ACTIVE = 10.0  # railcar equivalents on the apron from which the count carries a reservation
 
 
@@ -93,6 +94,8 @@ def count(
         flags.append("COUNT_CAPPED")
     if result.apron is not None and result.apron >= APRON_ACTIVE:
         flags.append("APRON_ACTIVE")
+    if result.measures["track_ndvi"] > OVERGROWN_NDVI:
+        flags.append("TRACKS_OVERGROWN")
     share = result.by_track / max(float(result.by_track.sum()), 1e-9)
     by_track = {
         name: round(float(part) * stated.railcars, 3) for name, part in zip(yard.track_ids, share, strict=True)

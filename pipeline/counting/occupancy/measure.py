@@ -22,6 +22,7 @@ ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from
 PAST_SHARE = 0.3  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
+GREEN_LOOKS = 5  # that a pixel needs to tell how green it grows
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +74,29 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
         "stretch": calibration.stretch, "known_dates": float(calibration.known),
         "noise_unit": float(reading.unit[-1]), "typical": float(reading.typical[-1]),
         "response_20": float(np.interp(20, answer.level, answer.mean)), "sun_elevation_deg": sun[0],
-        "same_view_looks": float(views), "murk": float(lesson.murk[-1]),
+        "same_view_looks": float(views), "murk": float(lesson.murk[-1]), "track_ndvi": track_greenness(series),
     }  # fmt: skip
     design, ridge = design_of(series)
     apron = apron_activity(
         series.apron, design, ridge, bench.mean_car, series.yard.grid.gsd_m, float(np.median(reading.typical))
     )
     return Estimate(x, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
+
+
+def track_greenness(series: Series) -> float:
+    """Return how green the track area grows: the median over its pixels of their own greenest tenth of looks, NDVI.
+
+    Ballast stays below 0.3 and weeds between rails lift it little; where it is above 0.6 the pixels hold closed
+    vegetation (Tucker 1979, doi 10.1016/0034-4257(79)90013-0), and no rail or car is what changes there.
+    """
+    if not {"red", "nir"} <= set(series.bands):
+        return float("nan")
+    red, nir = (series.values[:, series.bands.index(band)] for band in ("red", "nir"))
+    index = (nir - red) / np.maximum(nir + red, 1e-3)
+    seen = np.isfinite(index).sum(axis=0) >= GREEN_LOOKS
+    if not seen.any():
+        return float("nan")
+    return float(np.median(np.nanquantile(index[:, seen], 0.9, axis=0)))
 
 
 def _base(past: FloatArray) -> float:
