@@ -22,6 +22,9 @@ from pipeline.counting.resolved.strips import LookTone, Tone, frame, normalise, 
 from pipeline.counting.resolved.trees import Trees
 from pipeline.model import Look, Track
 
+SAME_LINE_M = 1.0  # two lines so near each other are one track
+NEW_SHARE = 0.1  # of a line that must lie elsewhere
+
 Vector = NDArray[np.float64]
 Array = NDArray[np.float32]
 
@@ -71,6 +74,7 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
     ValueError
         When the look is constant over the tracks.
     """
+    tracks = _distinct(tracks)
     shifts = find_rails(look, tracks, model.centred)
     strips = unroll(look, tracks, shifts)
     if not strips:
@@ -85,6 +89,16 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         seen.append(Seen(tone, occupied, boundary, covered))
     middle = float(np.median([hand(s.track, tracks[0]) * np.median(s.offsets) for s in strips]))
     return Sight(tuple(seen), common, middle)
+
+
+def _distinct(tracks: Sequence[Track]) -> list[Track]:
+    """Return the tracks without those drawn a second time: nearly all of their line lies on earlier ones."""
+    out: list[Track] = []
+    for track in tracks:
+        drawn = shapely.union_all([one.line for one in out]).buffer(SAME_LINE_M)
+        if track.line.difference(drawn).length > NEW_SHARE * track.line.length:
+            out.append(track)
+    return out
 
 
 def judge_tones(tones: Sequence[Tone], common: LookTone, first: Trees) -> list[tuple[Tone, Array, Array]]:

@@ -15,6 +15,7 @@ STEP_M = 0.5  # between samples along and across a track
 HALF_WIDTH_M = 7.0  # of a strip
 OFFSETS_M: NDArray[np.float64] = np.arange(-HALF_WIDTH_M, HALF_WIDTH_M + 1e-9, STEP_M)  # across, left is positive
 CENTRE = len(OFFSETS_M) // 2
+LEAST_COLOUR = 0.01  # difference of two bands, over half the look's own spread, below which they are one
 VISIBLE = ("blue", "green", "red", "pan", "rgb", "nir")  # bands that make up brightness, when present
 COLOURS = ("red", "green", "blue")
 
@@ -155,7 +156,7 @@ def normalise(strips: Sequence[Strip], bands: Sequence[str], gsd_m: float) -> tu
         raise ValueError("constant over the tracks")
     tones = []
     names = list(bands)
-    coloured = all(name in names for name in COLOURS)
+    coloured = all(name in names for name in COLOURS) and _differ(*(scaled[names.index(name)] for name in COLOURS))
     for k, strip in enumerate(strips):
         grey: Array = np.stack([scaled[i][k] for i in used]).mean(axis=0, dtype=np.float32)
         red_blue: Array | None = None
@@ -165,6 +166,16 @@ def normalise(strips: Sequence[Strip], bands: Sequence[str], gsd_m: float) -> tu
             red_blue, green = red - blue, mid - (red + blue) * np.float32(0.5)
         tones.append(Tone(strip, grey, red_blue, green))
     return tuple(tones), _common(tones, gsd_m)
+
+
+def _differ(red: Sequence[Array], green: Sequence[Array], blue: Sequence[Array]) -> bool:
+    """Tell whether three bands hold colour: a grey picture saved in three equal bands is read as panchromatic."""
+    for one, other in ((red, blue), (red, green)):
+        apart = np.concatenate([(a - b)[::2].ravel() for a, b in zip(one, other, strict=True)])
+        apart = apart[np.isfinite(apart)]
+        if apart.size and float(np.ptp(np.quantile(apart, [0.05, 0.95]))) > LEAST_COLOUR:
+            return True
+    return False
 
 
 def _scale(pool: Array) -> tuple[float, float]:

@@ -191,3 +191,15 @@ def test_a_track_outside_among_others_is_simply_hidden(scene: FineScene, count: 
     assert isinstance(result, Count)
     assert result.railcars == count.railcars
     assert result.high > count.high
+
+
+def test_grey_in_three_equal_bands_counts_like_the_band_itself(scene: FineScene):
+    look = fine_look(scene)
+    grey = look.values.mean(axis=0, keepdims=True)
+    one = replace(look, bands=("pan",), values=grey)
+    three = replace(look, bands=("red", "green", "blue"), values=np.repeat(grey, 3, axis=0))
+    pan, equal = tell(one, scene.site), tell(three, scene.site)
+    assert isinstance(pan, Count)
+    assert isinstance(equal, Count)
+    assert (equal.railcars, equal.low, equal.high) == (pan.railcars, pan.low, pan.high)
+    assert abs(equal.railcars - CARS) <= 3
