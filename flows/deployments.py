@@ -10,7 +10,9 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.backfill import fetch_window
 from flows.monitor import monitor
+from pipeline.config import open_configuration
 
+WATCH_S = 900  # between looks into a watched folder, seconds
 DAILY = "30 6 * * *"  # UTC: after the day's passes over East Asia are in the catalogues
 
 
@@ -38,6 +40,35 @@ def daily_rounds(config: Path, home: Path, sites: list[str], cron: str = DAILY) 
         )
         for site in sites
     ]
+
+
+def watched_folders(config: Path, home: Path, sites: list[str]) -> list[RunnerDeployment]:
+    """Return one deployment for each folder of images that a site lists: what is dropped there is counted soon."""
+    configuration = open_configuration(config)
+    made = []
+    for site in sites:
+        for name in configuration.site_config(site).sources:
+            source = configuration.source(name)
+            if source.kind != "folder" or not source.enabled:
+                continue
+            made.append(
+                RunnerDeployment.from_flow(
+                    monitor,
+                    name=f"{site}-{name}",
+                    interval=WATCH_S,
+                    parameters={
+                        "config": str(config.resolve()),
+                        "home": str(home.resolve()),
+                        "site": site,
+                        "source": name,
+                    },
+                    tags=["railwatch"],
+                    description=f"Images dropped into {source.title}, counted for {site}.",
+                    concurrency_limit=1,
+                    entrypoint_type=EntrypointType.MODULE_PATH,
+                )
+            )
+    return made
 
 
 def fetch_deployment(pool: str) -> UUID:

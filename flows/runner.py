@@ -7,12 +7,13 @@ from pathlib import Path
 
 
 def main(config: str, home: str, cron: str, sites: list[str]) -> None:
-    """Serve one daily round for each site."""
+    """Serve one daily round for each site, and a look into each watched folder every quarter of an hour."""
     from prefect import serve
 
-    from flows.deployments import daily_rounds
+    from flows.deployments import daily_rounds, watched_folders
 
-    serve(*daily_rounds(Path(config), Path(home), sites, cron), print_starting_message=False)
+    rounds = daily_rounds(Path(config), Path(home), sites, cron)
+    serve(*rounds, *watched_folders(Path(config), Path(home), sites), print_starting_message=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.flow_world import SITE, write_world
 from support.store_samples import DAY, observation, surge
 
 from flows.artifact import round_markdown
@@ -99,3 +100,18 @@ def test_the_demo_says_what_it_found_beside_the_truth(tmp_path: Path) -> None:
     missed = compare(truth, SimpleNamespace(judgement=SimpleNamespace(surges=(early,))), AlarmSettings())  # type: ignore[arg-type]
     assert missed[1] == "Found: no surge at the time of the simulated one."
     assert missed[3].startswith("Other surges, which are false alarms: 1 high (")
+
+
+def test_a_folder_that_a_site_lists_is_watched(tmp_path: Path) -> None:
+    from flows.deployments import WATCH_S, watched_folders
+
+    config = write_world(tmp_path, looks=1)
+    assert watched_folders(config, tmp_path, [SITE]) == []
+    place = config / "sites" / SITE / "site.yaml"
+    place.write_text(place.read_text().replace("sources:\n", "sources:\n- drop\n"))
+    (config / "sources" / "drop.yaml").write_text("name: drop\ntitle: A folder\nkind: folder\npath: ../images\n")
+    (made,) = watched_folders(config, tmp_path, [SITE])
+    assert made.name == f"{SITE}-drop"
+    assert made.parameters["source"] == "drop"
+    assert made.schedules is not None
+    assert made.schedules[0].schedule.interval.total_seconds() == WATCH_S
