@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
@@ -14,7 +15,7 @@ from pipeline.model import COUNT_MAX, Alarm, Baseline, Observation, Site, Surge,
 from pipeline.traffic.calibrate import METHOD_VERSION
 from pipeline.traffic.changes import differences, withdrawn
 from pipeline.traffic.episodes import RANK, surge_of
-from pipeline.traffic.likelihood import evidence, interval
+from pipeline.traffic.likelihood import UNJUDGED, evidence, interval
 from pipeline.traffic.state import resume, save
 from pipeline.traffic.stream import Stream
 
@@ -172,6 +173,9 @@ def _cannot(stream: Stream, observations: Sequence[Observation]) -> str:
     need, guard = stream.settings.min_baseline_looks, stream.settings.guard_days
     have = int(stream.engine.window.count[0])
     told = f"{len(stream.looks)} of {len(observations)} looks say anything" if observations else "no look is stored"
+    aside = Counter(flag for row in observations if row.count is not None for flag in UNJUDGED & {*row.flags})
+    if aside:
+        told += "; counted but never judged: " + ", ".join(f"{n} {flag}" for flag, n in sorted(aside.items()))
     return f"cannot judge yet: needs {need} informative looks that are older than {guard} days, has {have} ({told})."
 
 

@@ -310,3 +310,10 @@ def test_looks_of_equal_time_are_one_state(alarms: AlarmSettings, calibrations: 
     twins = [replace(r, observation_id=f"twin {i}", scene_id=f"twin {i}") for i, r in enumerate(rows)]
     found = judge(a_site(), [*rows, *twins], alarms, cache_dir=calibrations)
     assert found.baselines[-1].looks == judge(a_site(), rows, alarms, cache_dir=calibrations).baselines[-1].looks
+
+
+def test_looks_that_are_never_judged_are_named(alarms: AlarmSettings):
+    rows = [replace(r, outcome=Outcome.FLAGGED, flags=("TRACKS_OVERGROWN",)) for r in _quiet(300)]
+    found = judge(a_site(), rows, alarms)
+    assert found.surges == ()
+    assert found.cannot_judge.endswith(f"counted but never judged: {len(rows)} TRACKS_OVERGROWN).")
