@@ -64,7 +64,7 @@ def look_at(chip: Chip, site: Site, settings: QualitySettings) -> Look:
     elif fraction < settings.min_clear_fraction:
         flags.add("CLOUDY")
         said.append(
-            f"Only {100 * fraction:.0f} % of the track area was clear; the limit is "
+            f"Only {100 * fraction:.1f} % of the track area was clear; the limit is "
             f"{100 * settings.min_clear_fraction:.0f} %."
         )
     elif fraction < settings.partly_clear_below:

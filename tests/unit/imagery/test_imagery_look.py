@@ -61,7 +61,7 @@ def test_cloud_or_shadow_over_half_the_tracks_rejects_with_its_share(kind: int) 
     seen = look(found)
     assert "CLOUDY" in seen.flags
     assert 0.3 < seen.clear_fraction < 0.6
-    assert f"{100 * seen.clear_fraction:.0f} %" in seen.detail
+    assert f"{100 * seen.clear_fraction:.1f} %" in seen.detail
     assert "60 %" in seen.detail
 
 
