@@ -27,6 +27,7 @@ from pipeline.model import KnownCount, Look, Site
 
 NOTHING_SEEN = 0.05  # visible share of the track pixels below which there is no image of them at all
 MASKED_SHARE, MASKED_STRICTER = 0.05, 0.5  # hidden share of the ground near the yard from which gates are stricter
+MURK_MAX = 2.5  # beyond, a look says next to nothing, and what it says has been rain (one demo year, real dates)
 CONTROLS_MIN, CONTROLS_MAX = 120, 500  # ground beside the yard that tells the noise of a look
 
 
@@ -127,7 +128,19 @@ def estimate(
     control[:-1][weights[:-1] == 0] = np.nan
     told = {place: known[index] for place, index in enumerate(keep) if index in known and weights[place] > 0}
     series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron, control)
-    return measure(series, mine.shift_px, measures)
+    return _gate_murk(measure(series, mine.shift_px, measures), name)
+
+
+def _gate_murk(result: Estimate, name: str) -> Estimate | Refused:
+    """Refuse a day on which the ground beside the yard scatters so much that railcars would not stand out."""
+    murk = result.measures["murk"]
+    if murk <= MURK_MAX:
+        return result
+    detail = (
+        f"the ground beside the yard in {name} scatters {murk:.1f} times as on ordinary days "
+        f"(limit {MURK_MAX:g}): too wet or too hazy for railcars to stand out"
+    )
+    return Refused("OFF_YARD_RESIDUAL", detail, result.measures)
 
 
 def _gate_pixels(

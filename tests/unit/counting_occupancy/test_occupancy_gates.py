@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import identity
 
+from pipeline.counting.occupancy import estimate
 from pipeline.counting.occupancy.density import pixel_features
 from pipeline.counting.occupancy.gates import FIGURES, against_history
 from pipeline.counting.occupancy.light import patchiness
@@ -90,3 +91,13 @@ def test_infrared_pixels_of_20_m_spread_cars_wider() -> None:
     assert paint[4].max() / paint[4].sum() < 0.75 * paint[2].max() / paint[2].sum()
     assert lost.sum(axis=(1, 2)) == pytest.approx(lost[0].sum(), rel=0.5)
     assert psf_of(5, 30.0) == psf_of(0, 30.0) < psf_of(5, 10.0)
+
+
+@pytest.mark.parametrize(("murk", "refused"), [(estimate.MURK_MAX, False), (estimate.MURK_MAX + 0.1, True)])
+def test_a_day_too_murky_for_cars_to_stand_out_is_refused(murk: float, refused: bool) -> None:
+    found = estimate.Estimate(40.0, None, None, None, None, np.zeros(1), {"murk": murk})  # type: ignore[arg-type]
+    result = estimate._gate_murk(found, "L1")
+    assert isinstance(result, estimate.Refused) is refused
+    if isinstance(result, estimate.Refused):
+        assert result.flag == "OFF_YARD_RESIDUAL"
+        assert "too wet or too hazy" in result.detail
