@@ -162,10 +162,10 @@ class SourceConfig(_Closed):
 
     name: Name
     title: str
-    kind: Literal["stac-api", "stac-static", "xyz", "wmts", "folder"]
+    kind: Literal["stac-api", "stac-static", "xyz", "wmts", "wayback", "folder"]
     enabled: bool = True
     disabled_reason: str = ""
-    url: str = ""  # root of the API, static catalogue (file path or address) or tile template
+    url: str = ""  # root of the API, static catalogue (file path or address), tile template or list of releases
     path: str = ""  # of a folder source
     allowed_hosts: tuple[str, ...] = ()  # hosts that hrefs may name, besides the host of `url`; *.example.org allowed
     allow_loopback: bool = False  # only for servers on this machine

@@ -18,6 +18,7 @@ from pipeline.imagery.source import SourceReader, open_source
 from pipeline.imagery.stac import StacSource
 from pipeline.imagery.static import StaticSource
 from pipeline.imagery.tiles import TileSource
+from pipeline.imagery.wayback import WaybackSource
 from pipeline.model import Scene, Site
 
 State = Literal["ok", "failed", "disabled", "empty"]
@@ -128,13 +129,14 @@ class _Trial:
         web = reader.web if isinstance(reader, StacSource | StaticSource) else None
         if web is not None:
             self.meter = web.meter
-        elif isinstance(reader, TileSource):
+        elif isinstance(reader, TileSource | WaybackSource):
             self.meter = reader.meter
         self.begin("search")
         items = reader.search(site, now - timedelta(days=days), now)
-        if not items and config.kind in ("folder", "stac-static", "xyz", "wmts"):
+        if not items and config.kind in ("folder", "stac-static", "xyz", "wmts", "wayback"):
             items = reader.search(site, datetime(1972, 7, 23, tzinfo=now.tzinfo), now)
-        self.end(True, f"{len(items)} items")
+        unsure = sum(item.date_uncertain for item in items)
+        self.end(True, f"{len(items)} items" + (f", {unsure} of them without a certain date" if unsure else ""))
         scenes, _ = scenes_from_items(items, (config.name,))
         self.items, self.newest = len(items), max((scene.observed_at for scene in scenes), default=None)
         if not scenes:

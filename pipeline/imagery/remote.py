@@ -39,7 +39,7 @@ class _AgainError(ReadError):
 
 
 @lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Return the certificates to trust; loading them takes longer than reading a window."""
     return httpx.create_ssl_context()
 
@@ -78,7 +78,7 @@ class Web:
     def client(self) -> httpx.Client:
         """Return a client that follows no redirect and accepts no compression."""
         return httpx.Client(
-            verify=_tls(),
+            verify=tls(),
             follow_redirects=False,
             timeout=self.timeout_s,
             headers={"Accept-Encoding": "identity", "User-Agent": "railwatch"},

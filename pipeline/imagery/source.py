@@ -71,6 +71,10 @@ def open_source(config: SourceConfig, *, base: Path) -> SourceReader:
         from pipeline.imagery.folder import open_folder
 
         return open_folder(config, base=base)
+    if config.kind == "wayback":
+        from pipeline.imagery.wayback import open_wayback
+
+        return open_wayback(config)
     from pipeline.imagery.tiles import open_tiles
 
     return open_tiles(config, base=base)

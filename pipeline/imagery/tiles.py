@@ -80,7 +80,7 @@ class TileSource:
         return tuple(
             self._item(site, day, text, gsd, uncertain=uncertain)
             for day, text, uncertain in self._dates(since, until)
-            if since <= _noon(site, day) <= until
+            if since <= local_noon(site, day) <= until
         )
 
     def read(self, site: Site, scene: Scene) -> Chip:
@@ -128,6 +128,11 @@ class TileSource:
             raise SourceError(f"source {self.config.name}: give key 'gsd_m' (metres) or 'zoom'.")
         return float(round(zoom_sampling(self.config.zoom, _latitude(site)), 3))
 
+    def zoom(self, site: Site) -> int:
+        """Return the zoom of web maps at which tiles are read: the configured one, else that of the sampling."""
+        zoom = self.config.zoom
+        return choose_zoom(self.sampling(site), _latitude(site)) if zoom is None else zoom
+
     @contextmanager
     def _mosaic(self, site: Site, item: Item, gsd: float, grid: Grid) -> Iterator[rasterio.io.DatasetReader]:
         """Fetch the tiles over a grid at the right zoom and open them as one georeferenced RGBA image."""
@@ -147,8 +152,8 @@ class TileSource:
     def _addresses(self, site: Site, item: Item, gsd: float) -> tuple[int, Callable[[int, int], str]]:
         """Return the zoom and a function that gives the address of the tile at (column, row) from the north-west."""
         config, lat = self.config, _latitude(site)
-        if config.kind == "xyz":
-            zoom = config.zoom if config.zoom is not None else choose_zoom(gsd, lat)
+        if config.kind != "wmts":
+            zoom = self.zoom(site)
             template = item.assets[0].href
 
             def address(x: int, y: int) -> str:
@@ -179,7 +184,7 @@ class TileSource:
             collection=COLLECTION,
             source=config.name,
             processing=f"{'release' if uncertain else 'daily'} {text}",
-            observed_at=_noon(site, day),
+            observed_at=local_noon(site, day),
             assets=tuple(Asset(band, href, gsd_m=gsd, index=i + 1) for i, band in enumerate(BANDS)),
             crs="EPSG:3857",
             self_href=href,
@@ -253,7 +258,7 @@ def _lonlat(site: Site) -> tuple[float, float]:
     return float(lon), float(lat)
 
 
-def _noon(site: Site, day: date) -> datetime:
+def local_noon(site: Site, day: date) -> datetime:
     """Return local solar noon of a day at the site, UTC: a day without a time stays the same day there."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return midnight + timedelta(hours=12) - timedelta(minutes=round(_lonlat(site)[0] * 4))

@@ -6,8 +6,10 @@ of which name further files. So tiles are fetched here, and GDAL's driver is giv
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
@@ -16,9 +18,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from pipeline.config.schema import SourceConfig
 from pipeline.errors import HostileInputError, ReadError, SourceError
 from pipeline.imagery.hosts import Gate, gate_for, shorten
-from pipeline.imagery.remote import Meter
+from pipeline.imagery.remote import Meter, tls
 
 MAX_DOCUMENT_BYTES = 32 * 2**20  # GIBS's capabilities are about 8 MB
+MAX_JSON_BYTES = 4 * 2**20  # Wayback's list of releases is about 0.1 MB
 MAX_TILE_BYTES = 4 * 2**20
 MAX_TILES = 5000  # of one look: 5 by 3 km at 0.3 m is about 3,000
 MAX_HOPS = 3
@@ -54,6 +57,42 @@ def fetch_document(config: SourceConfig, address: str) -> bytes:
     return body
 
 
+def fetch_json(config: SourceConfig, address: str, meter: Meter) -> dict[str, Any]:
+    """Fetch a JSON object of a service; tried again where the network or the server was at fault.
+
+    Raises
+    ------
+    HostileInputError
+        When the address is not of the source's hosts.
+    ReadError
+        When the server does not answer, or answers with something else.
+    """
+    gate, shown = gate_for(config), f"source {config.name}: {shorten(address)}"
+
+    def once() -> bytes:
+        gate.check_url(address)
+        try:
+            with _client() as client:
+                status, _, body = _get(client, address, MAX_JSON_BYTES)
+        except httpx.DecodingError as error:
+            raise ReadError(f"{shown} cannot be unpacked or is larger than {MAX_JSON_BYTES // 2**20} MB.") from error
+        except httpx.HTTPError as error:
+            raise ReadError(f"{shown} does not answer ({type(error).__name__}).", transient=True) from error
+        meter.add(len(body))
+        if status != 200:
+            raise ReadError(f"{shown} answers {status}.", transient=status in (408, 429) or status >= 500)
+        return body
+
+    try:
+        # The type that the server states is not looked at: ArcGIS sends JSON as text/plain.
+        found = json.loads(_retrying()(once))
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"{shown} does not answer with JSON.") from error
+    if not isinstance(found, dict):
+        raise ReadError(f"{shown} answers with JSON that is no object.")
+    return found
+
+
 def fetch_tiles(
     config: SourceConfig, addresses: Mapping[Place, str], item: str, meter: Meter | None = None
 ) -> dict[Place, bytes]:
@@ -79,12 +118,7 @@ def fetch_tiles(
     if len(addresses) > MAX_TILES:
         raise ReadError(f"{item}: {len(addresses)} tiles cover the site, more than are fetched; lower the zoom.")
     gate = gate_for(config)
-    retrying = Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=WAIT_S, max=10.0) + wait_random(0, WAIT_S),
-        retry=retry_if_exception(lambda error: isinstance(error, ReadError) and error.transient),
-        reraise=True,
-    )
+    retrying = _retrying()
     with _client() as client, ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="tiles") as pool:
         # The first alone: where the service is down or wants a login, one request is enough to know it.
         places = list(addresses)
@@ -131,8 +165,17 @@ def _checked(status: int, kind: str, body: bytes, item: str) -> bytes:
     return body
 
 
+def _retrying() -> Retrying:
+    return Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=WAIT_S, max=10.0) + wait_random(0, WAIT_S),
+        retry=retry_if_exception(lambda error: isinstance(error, ReadError) and error.transient),
+        reraise=True,
+    )
+
+
 def _client() -> httpx.Client:
-    return httpx.Client(follow_redirects=False, timeout=TIMEOUT_S, headers={"User-Agent": "railwatch"})
+    return httpx.Client(verify=tls(), follow_redirects=False, timeout=TIMEOUT_S, headers={"User-Agent": "railwatch"})
 
 
 def _get(client: httpx.Client, address: str, limit: int) -> tuple[int, Mapping[str, str], bytes]:
