@@ -56,6 +56,11 @@ _ALL = (
     Flag("COUNT_CAPPED", "reserve", "The count reached the largest number that the method can state."),
     Flag("SAMPLING_UNSUITED", "reject", "No counting method covers this ground sampling."),
     Flag(
+        "RADAR_UNCALIBRATED",
+        "note",
+        "The radar numbers are squared amplitudes without calibration; only a change between passes says anything.",
+    ),
+    Flag(
         "RADAR_UNPROVEN", "note", "Radar change has not been shown to follow counts at this site; it is not judged."
     ),
 )

@@ -207,6 +207,8 @@ class Asset:
     nodata: float | None = None
     gsd_m: float | None = None
     index: int = 1  # 1-based band within the file
+    # Radar amplitudes: address of their calibration annotation, "" when there is none; None: the numbers are values.
+    calibration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,8 @@ class BandConfig(_Closed):
     scale: float | None = None  # used when the item declares none
     offset: float | None = None
     nodata: float | None = None
+    # Radar whose numbers are amplitudes: key of the asset with the calibration annotation, "" where there is none.
+    calibration: str | None = None
 
 
 class MaskConfig(_Closed):

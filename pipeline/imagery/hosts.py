@@ -40,7 +40,7 @@ class Gate:
         HostileInputError
             When scheme, host or address is not allowed.
         ReadError
-            When the host's name cannot be resolved (`transient`).
+            When it lies in S3, or the host's name cannot be resolved (`transient`).
         """
         shown = shorten(url)
         if len(url) > MAX_URL or any(ord(c) <= 32 or ord(c) == 127 or c == "\\" for c in url):
@@ -51,6 +51,11 @@ class Gate:
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError as error:
             raise HostileInputError(f"source {self.source}: {shown} is not a well-formed address.") from error
+        if parts.scheme == "s3":
+            raise ReadError(
+                f"source {self.source}: {shown} lies in S3, which is read with keys only; set 'signing' to s3 and "
+                "give the keys in the environment, or take another source."
+            )
         if parts.scheme not in ("http", "https"):
             raise HostileInputError(
                 f"source {self.source}: {shown} is not an http or https address; nothing was read."

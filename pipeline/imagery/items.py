@@ -86,7 +86,7 @@ def _parse(document: Mapping[str, Any], config: SourceConfig, collection: Collec
     base = address or _self_href(document)
     processing = _processing(properties, collection.processing or PROCESSING)
     assets = tuple(
-        _asset(band, how, _mapping(assets_found[how.asset]), config, collection, processing, base)
+        _asset(band, how, assets_found, config, collection, processing, base)
         for band, how in collection.bands.items()
         if how.asset in assets_found
     )
@@ -119,17 +119,18 @@ def _parse(document: Mapping[str, Any], config: SourceConfig, collection: Collec
 def _asset(
     band: str,
     how: BandConfig,
-    asset: Mapping[str, Any],
+    assets: Mapping[str, Any],
     config: SourceConfig,
     collection: CollectionConfig,
     processing: str,
     base: str,
 ) -> Asset:
-    href = asset.get("href")
-    if config.alternate:
-        href = _mapping(_mapping(asset.get("alternate")).get(config.alternate)).get("href", href)
-    if not isinstance(href, str) or not href or len(href) > MAX_URL:
-        raise _BadItemError(f"asset '{how.asset}' has no usable href.")
+    asset = _mapping(assets[how.asset])
+    href = _href(asset, how.asset, config, base)
+    calibration = how.calibration
+    if calibration:
+        found = calibration in assets
+        calibration = _href(_mapping(assets[calibration]), calibration, config, base) if found else ""
     declared = _raster(asset, how.index)
     scale, offset = declared.get("scale", how.scale), declared.get("offset", how.offset)
     mask = collection.mask is not None and collection.mask.band == band
@@ -141,13 +142,23 @@ def _asset(
         offset = how.offset
     return Asset(
         band=band,
-        href=absolute(href, base),
+        href=href,
         scale=_finite(scale, how, "scale", 1.0 if mask or collection.sensor != "sentinel-2" else 1e-4),
         offset=_finite(offset, how, "offset", 0.0),
         nodata=_nodata(declared.get("nodata", how.nodata)),
         gsd_m=_number(declared.get("spatial_resolution", asset.get("gsd"))),
         index=how.index,
+        calibration=calibration,
     )
+
+
+def _href(asset: Mapping[str, Any], key: str, config: SourceConfig, base: str) -> str:
+    href = asset.get("href")
+    if config.alternate:
+        href = _mapping(_mapping(asset.get("alternate")).get(config.alternate)).get("href", href)
+    if not isinstance(href, str) or not href or len(href) > MAX_URL:
+        raise _BadItemError(f"asset '{key}' has no usable href.")
+    return absolute(href, base)
 
 
 def _raster(asset: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def look_at(chip: Chip, site: Site, settings: QualitySettings) -> Look:
     flags = set(verdict.flags)
     said: list[str] = []
     measures = dict(verdict.measures)
+    if any(asset.calibration == "" for item in chip.scene.items for asset in item.assets):
+        flags.add("RADAR_UNCALIBRATED")
     if chip.scene.date_uncertain:
         flags.add("DATE_UNCERTAIN")
     if any(track.provisional for track in site.tracks_on(day)):

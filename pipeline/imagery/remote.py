@@ -124,7 +124,7 @@ class Web:
         try:
             return self._follow(fresh, href, client, first, last)
         except _ExpiredError as error:
-            raise ReadError(f"{shorten(href)} answers {error.status}; it is gone or needs an account.") from error
+            raise ReadError(f"{shorten(href)} answers {error.status}; {self.signer.refused}.") from error
 
     def _follow(self, url: str, href: str, client: httpx.Client, first: int, last: int) -> tuple[bytes, int]:
         for _ in range(MAX_HOPS + 1):

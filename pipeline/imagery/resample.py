@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,12 @@ from scipy import ndimage
 
 from pipeline.errors import ReadError
 from pipeline.imagery.hosts import shorten
+from pipeline.imagery.points import pixels_by_points
 from pipeline.model import Asset, BoolArray, Grid
 
 Placed = tuple[NDArray[Any], BoolArray]
+# From a window's digital numbers and its first row and column in the file to values.
+Convert = Callable[[NDArray[Any], int, int], NDArray[np.float32]]
 
 MAX_SIDE = 400_000  # pixels; a Sentinel-2 tile has 10,980, a 30 cm strip 100,000
 MAX_BLOCK = 256 * 2**20  # bytes that one block may unpack to
@@ -51,7 +55,9 @@ def check_shape(source: DatasetReader, asset: Asset) -> None:
         raise ReadError(f"{shown} is packed in blocks of {cols} x {rows} pixels; no window of it can be read.")
 
 
-def place(source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs: str) -> Placed:
+def place(
+    source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs: str, convert: Convert | None = None
+) -> Placed:
     """Bring one band onto a grid.
 
     Parameters
@@ -66,11 +72,13 @@ def place(source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs
         Take the nearest pixel, for classes and bits.
     crs : str
         Projection to assume when the file has none.
+    convert : callable, optional
+        Turns digital numbers into powers before they are resampled, linearly: a spline would make powers below 0.
 
     Returns
     -------
     values : array, (rows, columns)
-        In the file's type; 0 outside.
+        In the file's type, or float32 after `convert`; 0 outside.
     valid : array of bool, (rows, columns)
         True inside the file where the value is not nodata.
 
@@ -80,10 +88,14 @@ def place(source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs
         When the file cannot be placed.
     """
     shown = shorten(asset.href)
+    points, points_crs = source.gcps
+    if points and source.transform.is_identity:
+        rows, cols = pixels_by_points(points, points_crs, grid, shown)
+        return _by_places(source, asset, rows, cols, convert, shown)
     source_crs = source.crs or (CRS.from_string(crs) if crs else None)
     if source_crs is None or source.transform.is_identity:
         raise ReadError(f"{shown} does not say where on earth it lies.")
-    kind = source.dtypes[asset.index - 1]
+    kind = source.dtypes[asset.index - 1] if convert is None else "float32"
     empty = np.zeros(grid.shape, dtype=kind), np.zeros(grid.shape, dtype=bool)
     same_crs = source_crs == CRS.from_string(grid.crs)
     window = _window(source, source_crs, grid, same_crs, shown)
@@ -94,12 +106,15 @@ def place(source: DatasetReader, asset: Asset, grid: Grid, *, classes: bool, crs
     data = source.read(asset.index, window=window)
     nodata = asset.nodata if asset.nodata is not None else source.nodatavals[asset.index - 1]
     inside = _not_nodata(data, nodata)
+    if convert is not None:
+        data = convert(data, int(window.row_off), int(window.col_off))
     transform = _corner_at(source, window)
     shift = _whole_shift(transform, grid) if same_crs else None
     if shift is not None:
         return _copy(data, inside, shift, grid, empty)
     try:
-        return _resample(data, inside, transform, source_crs, grid, classes)
+        rows, cols = _source_pixels(transform, data.shape, source_crs, grid)
+        return _resample(data, inside, rows, cols, "nearest" if classes else "cubic" if convert is None else "linear")
     except ProjError as error:
         raise ReadError(f"{shown} cannot be brought onto the site's grid.") from error
 
@@ -164,14 +179,43 @@ def _copy(data: NDArray[Any], inside: BoolArray, shift: tuple[int, int], grid: G
     return values, valid
 
 
+def _by_places(
+    source: DatasetReader,
+    asset: Asset,
+    rows: NDArray[np.float64],
+    cols: NDArray[np.float64],
+    convert: Convert | None,
+    shown: str,
+) -> Placed:
+    """Take each grid pixel from its place in the file, which knows where it lies by ground control points alone."""
+    kind = source.dtypes[asset.index - 1] if convert is None else "float32"
+    reach = 0.5 + MARGIN
+    known = (rows > -reach) & (rows < source.height + reach) & (cols > -reach) & (cols < source.width + reach)
+    if not known.any():
+        return np.zeros(rows.shape, dtype=kind), np.zeros(rows.shape, dtype=bool)
+    top, left = max(math.floor(rows[known].min()) - MARGIN, 0), max(math.floor(cols[known].min()) - MARGIN, 0)
+    bottom = min(math.ceil(rows[known].max()) + MARGIN + 1, source.height)
+    right = min(math.ceil(cols[known].max()) + MARGIN + 1, source.width)
+    if bottom <= top or right <= left:
+        return np.zeros(rows.shape, dtype=kind), np.zeros(rows.shape, dtype=bool)
+    if (bottom - top) * (right - left) * np.dtype(source.dtypes[asset.index - 1]).itemsize > MAX_WINDOW:
+        raise ReadError(f"{shown} holds {right - left} x {bottom - top} pixels over the site, more than is read.")
+    data = source.read(asset.index, window=Window(left, top, right - left, bottom - top))
+    nodata = asset.nodata if asset.nodata is not None else source.nodatavals[asset.index - 1]
+    inside = _not_nodata(data, nodata)
+    if convert is not None:
+        data = convert(data, top, left)
+    return _resample(data, inside, rows - top, cols - left, "cubic" if convert is None else "linear")
+
+
 def _resample(
-    data: NDArray[Any], inside: BoolArray, transform: Affine, source_crs: CRS, grid: Grid, classes: bool
+    data: NDArray[Any], inside: BoolArray, rows: NDArray[np.float64], cols: NDArray[np.float64], how: str
 ) -> Placed:
     """Take each grid pixel's centre from the window: cubic spline for radiometry, the nearest pixel for classes.
 
-    The same arithmetic for any pair of projections, and thread-safe, which GDAL's warper of arrays is not.
+    The same arithmetic for any pair of projections, and thread-safe, which GDAL's warper of arrays is not. `rows`
+    and `cols` are counted from the centre of the window's first pixel.
     """
-    rows, cols = _source_pixels(transform, data.shape, source_crs, grid)
     nearest_row, nearest_col = np.rint(rows), np.rint(cols)
     usable = (nearest_row >= 0) & (nearest_row < data.shape[0]) & (nearest_col >= 0) & (nearest_col < data.shape[1])
     at = (
@@ -179,9 +223,10 @@ def _resample(
         np.clip(nearest_col, 0, data.shape[1] - 1).astype(np.intp),
     )
     usable &= inside[at]
-    if classes or not usable.any():
+    if how == "nearest" or not usable.any():
         return np.where(usable, data[at], 0).astype(data.dtype), usable
-    smooth = ndimage.map_coordinates(_filled(data, inside), [rows, cols], order=3, mode="nearest")
+    order: Literal[1, 3] = 3 if how == "cubic" else 1
+    smooth = ndimage.map_coordinates(_filled(data, inside), [rows, cols], order=order, mode="nearest")
     if np.issubdtype(data.dtype, np.integer):
         limits = np.iinfo(data.dtype)
         # 0 is nodata in the products read here: a dark pixel must not become one by rounding.

@@ -17,13 +17,23 @@ VALID_S = 3600  # seconds that a link to S3 is good for
 class Signer(Protocol):
     """Turns an address as the catalogue gave it into one that can be read now."""
 
+    @property
+    def refused(self) -> str:
+        """What a refusal means, half a sentence."""
+        ...
+
     def sign(self, href: str, *, fresh: bool = False) -> str:
         """Return a readable address; with `fresh` no earlier signature is used again."""
         ...
 
 
+GONE = "it is gone or needs an account"
+
+
 class NoSigner:
     """For sources whose links can be read as they are."""
+
+    refused = GONE
 
     def sign(self, href: str, *, fresh: bool = False) -> str:
         """Return the address unchanged."""
@@ -33,6 +43,8 @@ class NoSigner:
 
 class PlanetaryComputerSigner:
     """Signs links of Planetary Computer's storage with a short-lived token, by the `planetary-computer` package."""
+
+    refused = GONE
 
     def sign(self, href: str, *, fresh: bool = False) -> str:
         """Return the address with a token.
@@ -68,6 +80,14 @@ class S3Signer:
     """Turns s3://bucket/key into a signed https link; other addresses stay as they are."""
 
     config: S3Config
+
+    @property
+    def refused(self) -> str:
+        """What a refusal means, half a sentence."""
+        keys = f"the keys in {self.config.key_env} and {self.config.secret_env}"
+        if self.config.requester_pays:
+            return f"it is gone, or {keys} may not read what the requester pays for"
+        return f"it is gone, or {keys} may not read it"
 
     def sign(self, href: str, *, fresh: bool = False) -> str:
         """Return a link that is good for an hour.

@@ -20,6 +20,7 @@ from rasterio.io import DatasetReader
 from pipeline.config.schema import CollectionConfig, SourceConfig
 from pipeline.errors import HostileInputError, ReadError
 from pipeline.imagery.hosts import is_remote, shorten
+from pipeline.imagery.radar_power import power_of
 from pipeline.imagery.remote import RangeFile, Web
 from pipeline.imagery.resample import Placed, check_shape, place
 from pipeline.imagery.whole import ENDS, TAIL, is_whole
@@ -145,7 +146,8 @@ def _read_asset(web: Web, client: httpx.Client, scene: Scene, item: Item, name: 
     try:
         with rasterio.Env(**ENV), _opened(web, client, asset) as source:
             check_shape(source, asset)
-            placed = place(source, asset, grid, classes=name == mask, crs=item.crs)
+            convert = None if asset.calibration is None else power_of(asset, web)
+            placed = place(source, asset, grid, classes=name == mask, crs=item.crs, convert=convert)
     except HostileInputError as error:
         raise HostileInputError(f"{where}: {error}") from error
     except ReadError as error:

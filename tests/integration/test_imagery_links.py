@@ -30,13 +30,14 @@ from pipeline.errors import HostileInputError, ReadError
 from pipeline.imagery.items import parse_item
 from pipeline.imagery.remote import Web
 from pipeline.imagery.scenes import scenes_from_items
+from pipeline.imagery.signing import NoSigner
 from pipeline.imagery.stac import StacSource, open_stac
 from pipeline.model import Scene
 
 SITE = small_site()
 
 
-class CountingSigner:
+class CountingSigner(NoSigner):
     """Signs links of the nginx server; the first signature has run out before it is used."""
 
     def __init__(self, root: str) -> None:
@@ -206,7 +207,6 @@ def test_a_file_that_makes_its_reader_ask_for_too_much_is_refused(
         "file:///etc/passwd",
         "/etc/passwd",
         "/vsicurl/http://127.0.0.1/x.tif",
-        "s3://bucket/key.tif",
         "ftp://127.0.0.1/x.tif",
         "http://user:word@127.0.0.1/x.tif",
         "http://127.0.0.1.example.org/x.tif",
@@ -224,6 +224,16 @@ def test_an_href_of_another_kind_or_host_is_not_read(world: tuple[LocalServer, S
         source.read(SITE, replace(scene, items=(replace(item, assets=assets),)))
     assert "\n" not in str(caught.value)
     assert "word" not in str(caught.value)
+    assert files.requests == []
+
+
+def test_an_address_in_s3_without_keys_says_what_to_do(world: tuple[LocalServer, StacSource, Scene]) -> None:
+    files, source, scene = world
+    item = scene.items[0]
+    assets = tuple(replace(asset, href="s3://sentinel-s1-l1c/GRD/iw-vv.tiff") for asset in item.assets)
+    with pytest.raises(ReadError, match="lies in S3, which is read with keys only; set 'signing' to s3") as caught:
+        source.read(SITE, replace(scene, items=(replace(item, assets=assets),)))
+    assert "\n" not in str(caught.value)
     assert files.requests == []
 
 

@@ -20,6 +20,7 @@ from support.sources_world import stac_source, write_catalogue_of_passes, write_
 
 from pipeline.errors import ReadError
 from pipeline.imagery.doctor import examine
+from pipeline.imagery.signing import NoSigner
 from pipeline.round.run import run_round
 from pipeline.round.workspace import Workspace
 
@@ -114,7 +115,7 @@ def test_sources_are_listed_with_their_state(world: Path, monkeypatch: pytest.Mo
     assert rows["off"]["state"] == "off"
 
 
-class _Signer:
+class _Signer(NoSigner):
     def __init__(self, root: str) -> None:
         self.root = root
 
@@ -123,7 +124,7 @@ class _Signer:
         return f"{href}?{secure_link(href.removeprefix(self.root), int(time.time()) + 60)}"
 
 
-class _Mute:
+class _Mute(NoSigner):
     def sign(self, href: str, *, fresh: bool = False) -> str:
         raise ReadError("the link could not be signed (ConnectionError); try again later.", transient=True)
 

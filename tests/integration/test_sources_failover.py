@@ -28,6 +28,7 @@ from support.sources_world import (
 )
 from tenacity import wait_none
 
+from pipeline.imagery.signing import NoSigner
 from pipeline.model import Chip
 from pipeline.round.run import RoundResult, run_round
 from pipeline.round.workspace import Workspace
@@ -152,7 +153,7 @@ def test_killed_in_the_middle_of_a_file_the_rest_is_read_from_the_second(tmp_pat
     assert result.exit_code == 0
 
 
-class _ShortSigner:
+class _ShortSigner(NoSigner):
     """Signs links of the nginx server; the links that a search gave have run out when they are read."""
 
     def __init__(self, root: str) -> None:

@@ -193,14 +193,20 @@ def _six(look: Look, measured: Measured, known: Sequence[KnownCount]) -> dict[st
 
 
 def _same_orbit(one: Look, look: Look) -> bool:
-    """Tell whether two looks may stand in one baseline: never across platforms, relative orbits or grids."""
+    """Tell whether two looks may stand in one baseline: never across platforms, orbits, products or grids."""
     return (
         one.scene.platform == look.scene.platform
         and one.scene.orbit == look.scene.orbit
+        and _product(one) == _product(look)
         and one.grid.crs == look.grid.crs
         and one.grid.shape == look.grid.shape
         and bool(np.allclose(one.grid.transform, look.grid.transform, atol=1e-6))
     )
+
+
+def _product(look: Look) -> tuple[str, bool]:
+    """Return what a look's numbers are: terrain-corrected or not, calibrated or not."""
+    return look.scene.items[0].collection if look.scene.items else "", "RADAR_UNCALIBRATED" in look.flags
 
 
 def _combine(series: YardSeries, gsd_m: float) -> tuple[FloatArray, float, float]:
