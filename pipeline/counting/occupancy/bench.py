@@ -24,7 +24,15 @@ from pipeline.counting.occupancy.density import Density, Features, fit_density, 
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.normalise import FACTORS, Normalised
 from pipeline.counting.occupancy.register import Reference
-from pipeline.counting.occupancy.response import Rendered, Response, changes_of, fit_response, rendered_cars
+from pipeline.counting.occupancy.response import (
+    Rendered,
+    Response,
+    alike,
+    changes_of,
+    fit_response,
+    rendered_cars,
+    slopes_of,
+)
 from pipeline.counting.occupancy.spatial import (
     Filter,
     Images,
@@ -253,18 +261,42 @@ def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesso
         np.concatenate([stood.seen * lesson.free[host] / (number + SPARSE_CARS)[:, None], empty_say]),
     )
     lesson = replace(lesson, density=density)
-    return lesson, _respond(lesson, number, answer, bare)
+    return lesson, fit_response(number, *_rise(lesson, number, answer, bare))
 
 
-def respond(bench: Bench, series: Series, lesson: Lesson, sun: tuple[float, float]) -> Response:
-    """Return how the yard answers under another sun, from fewer numbers of cars."""
-    kit, smooth = filter_of(bench, series, sun), series.yard.smooth
-    number, _, stood = _stand(
-        bench, series, lesson, tuple(one for one in cars_of(series, sun) if one.railcars in SPARSE_LEVELS)
+def respond(
+    bench: Bench,
+    series: Series,
+    lesson: Lesson,
+    mine: tuple[tuple[float, float], Response],
+    sun: tuple[float, float],
+) -> Response:
+    """Return how the yard answers under another sun: the answer under `mine` times what fewer cars change by.
+
+    The same cars stand there under both suns, so that the chance of how they stand cancels.
+    """
+    cars, other = (
+        tuple(one for one in cars_of(series, light) if one.railcars in SPARSE_LEVELS) for light in (mine[0], sun)
     )
+    if not other:
+        return mine[1]
+    (number, there, _), (_, here, zero) = (
+        _rises(bench, series, lesson, group, light) for group, light in ((cars, mine[0]), (other, sun))
+    )
+    curve = alike(mine[1], slopes_of(number, there), slopes_of(number, here))
+    return replace(mine[1], mean=curve, zero=zero)
+
+
+def _rises(
+    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...], sun: tuple[float, float]
+) -> tuple[FloatArray, FloatArray, float]:
+    """Return numbers of cars, what the sum rises by them under a sun, and the sum of an empty yard."""
+    kit, smooth = filter_of(bench, series, sun), series.yard.smooth
+    number, _, stood = _stand(bench, series, lesson, cars)
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
     hosts = _as_murky(bench, lesson, lesson.hosts)
-    return _respond(lesson, number, answer, pixel_features(whiten(hosts, kit), hosts.seen, smooth, lesson.ordinary))
+    bare = pixel_features(whiten(hosts, kit), hosts.seen, smooth, lesson.ordinary)
+    return (number, *_rise(lesson, number, answer, bare))
 
 
 def read(
@@ -317,15 +349,15 @@ def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp]) -> Images:
     return replace(some, values=some.values * factor**YARD_FOLLOWS, outside=some.outside * factor**2)
 
 
-def _respond(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> Response:
+def _rise(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> tuple[FloatArray, float]:
+    """Return what the sum rises by (Q,) and the sum of an empty yard."""
     host = np.arange(len(number)) % len(lesson.hosts)
     before = lesson.density.railcars(bare.values)
     rise = (lesson.density.railcars(answer.values) - before[host]).sum(axis=1)
     # The zero is that of pixels where no train stands, so that a yard that is never empty has one too.
     say = 1.0 - bare.filled * (bare.amplitude > TRAIN)
     each = (before * say).sum(axis=1) / np.maximum(say.sum(axis=1), 1.0) * before.shape[1]
-    zero = float(np.quantile(each, ZERO_QUANTILE))
-    return fit_response(number, rise, zero)
+    return rise, float(np.quantile(each, ZERO_QUANTILE))
 
 
 def _outside(

@@ -15,7 +15,7 @@ from pipeline.counting.occupancy.bench import sun_of
 from pipeline.counting.occupancy.count import count
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
-from pipeline.simulate.coarse_cars import SHADE, changes_by_cars, cover
+from pipeline.simulate.coarse_cars import SHADE, changes_by_cars
 from pipeline.simulate.yard import place_cars
 
 NUMBERS = (0, 5, 10, 20, 40, 80, 120)
@@ -129,13 +129,12 @@ def inject(
     cars = place_cars(site.tracks_on(look.scene.observed_at.date()), railcars, rng)
     column, row = shift_px
     gsd = look.grid.gsd_m
-    drawn = cover(cars, look.grid, *sun_of(look, site), shift_m=(column * gsd, -row * gsd))
-    lost, paint = changes_by_cars(drawn, gsd, shade)
+    change = changes_by_cars(cars, look.grid, sun_of(look, site), shade=shade, shift_m=(column * gsd, -row * gsd))
     values = look.values.copy()
     for place, band in enumerate(look.bands):
         if band in BAND_INDEX:
             number = BAND_INDEX[band]
-            values[place] = look.values[place] * (1.0 - lost[number]) + paint[number]
+            values[place] = look.values[place] * (1.0 - change.lost[number]) + change.paint[number]
     return replace(look, values=values)
 
 

@@ -127,7 +127,7 @@ def _calibrate(
     for group, places in sorted(groups.items()):
         suns = np.array([sun_of(series.looks[place], series.site) for place in places])
         then = (float(suns[:, 0].mean()), float(suns[:, 1].mean()))
-        answer = mine[1] if group == _group(mine[0]) else respond(bench, series, lesson, then)
+        answer = mine[1] if group == _group(mine[0]) else respond(bench, series, lesson, mine, then)
         then = mine[0] if group == _group(mine[0]) else then
         reading = read(bench, series, lesson, answer, then, np.array(places))
         for index, place in enumerate(places):

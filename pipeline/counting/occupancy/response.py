@@ -9,12 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import CAR_PITCH_M, Track
-from pipeline.simulate.coarse_cars import PSF_SIGMA_PX, changes_by_cars, cover
+from pipeline.simulate.coarse_cars import changes_by_cars
 from pipeline.simulate.yard import PlacedCar, place_cars
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +22,8 @@ LEVELS = (5, 10, 20, 40, 80, 120, 200, 320)
 PLACEMENTS = 4  # different rakes for each level
 PACKED = 4  # one placement in so many stands on as few tracks as hold it
 SEED = 20231005
+HALF_FULL = 80.0  # railcars at which half of what crowding takes is taken (simulated yards of 5 to 12 tracks)
+SAY_HALF = 40.0  # railcars from which an injection tells the slope about as well as any larger one
 SUN_STEP_DEG, AZIMUTH_STEP_DEG = 4.0, 10.0  # suns within such a cell share their shadows
 
 
@@ -128,10 +129,9 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
     if key not in _rendered:
         made = []
         for cars in _placements(yard.key, _Tracks(tracks)):
-            drawn = cover(cars, yard.grid, cell[0] * SUN_STEP_DEG, cell[1] * AZIMUTH_STEP_DEG)
-            lost, paint = (part.reshape(6, -1)[:, yard.index] for part in changes_by_cars(drawn, yard.grid.gsd_m))
-            roof = gaussian_filter(drawn.roof, PSF_SIGMA_PX).reshape(-1)[yard.index].astype(np.float64)
-            made.append(Rendered(len(cars), roof, lost.astype(np.float64), paint.astype(np.float64)))
+            seen = changes_by_cars(cars, yard.grid, (cell[0] * SUN_STEP_DEG, cell[1] * AZIMUTH_STEP_DEG))
+            lost, paint = (part.reshape(6, -1)[:, yard.index].astype(np.float64) for part in (seen.lost, seen.paint))
+            made.append(Rendered(len(cars), seen.roof.reshape(-1)[yard.index].astype(np.float64), lost, paint))
         _rendered[key] = tuple(made)
         while len(_rendered) > 60:
             _rendered.popitem(last=False)
@@ -149,6 +149,10 @@ def changes_of(cars: Sequence[Rendered], ground: FloatArray, bands: tuple[str, .
 def fit_response(railcars: FloatArray, rise: FloatArray, zero: float) -> Response:
     """Return the mean answer and its spread from injections.
 
+    What the sum rises by per car falls with the number, as cars come to stand beside cars: a straight line in
+    n / (n + `HALF_FULL`), fitted to all injections together. Means of single levels would carry the chance of their
+    few placements into every count.
+
     Parameters
     ----------
     railcars : array of shape (Q,)
@@ -158,13 +162,36 @@ def fit_response(railcars: FloatArray, rise: FloatArray, zero: float) -> Respons
     zero : float
         The sum without injection.
     """
-    levels = np.unique(railcars)
-    mean = np.array([rise[railcars == level].mean() for level in levels])
-    step = 0.05 * np.diff(np.r_[0.0, levels])
-    level, curve = np.r_[0.0, levels], np.r_[0.0, np.cumsum(np.maximum(np.diff(np.r_[0.0, mean]), step))]
-    ratio = (_invert(level, curve, rise) / railcars - 1.0) ** 2
+    first, bend = slopes_of(railcars, rise)
+    level = np.r_[0.0, np.unique(railcars)]
+    curve = level * (first + bend * level / (level + HALF_FULL))
+    ratio = (_invert(level, curve, rise) / railcars - 1.0) ** 2 * len(rise) / max(len(rise) - 2, 1)
     few, many = railcars <= 20, railcars >= 40
     per_car = float(np.clip((ratio * railcars)[few].mean(), 0.05, 6.0)) if few.any() else 1.0
     rest = ratio[many] - per_car / railcars[many]
     relative = float(np.sqrt(np.clip(rest.mean(), 0.0, 0.09))) if many.any() else 0.1
     return Response(level, curve, zero, per_car, relative)
+
+
+def slopes_of(railcars: FloatArray, rise: FloatArray) -> tuple[float, float]:
+    """Return what one car of few adds to the sum, and by how much less one of very many, by weighted least squares.
+
+    Weights are those of errors that grow with the root of the number for few cars and with the number for many.
+    """
+    ratio, u = rise / railcars, railcars / (railcars + HALF_FULL)
+    say = railcars / (railcars + SAY_HALF)
+    mean_u, mean_ratio = float(np.average(u, weights=say)), float(np.average(ratio, weights=say))
+    spread = float((say * (u - mean_u) ** 2).sum())
+    bend = float((say * (u - mean_u) * (ratio - mean_ratio)).sum()) / max(spread, 1e-9)
+    first = mean_ratio - bend * mean_u
+    # More cars never show less: the slope at the largest numbers keeps a tenth of the first.
+    if first <= 0 or bend < -0.9 * first:
+        first = mean_ratio / (1.0 - 0.9 * mean_u)
+        bend = -0.9 * first
+    return max(first, 1e-3), bend
+
+
+def alike(base: Response, mine: tuple[float, float], other: tuple[float, float]) -> FloatArray:
+    """Return the curve (G,) of `base` carried over to another sun by the slopes of the same cars under both."""
+    u = base.level / (base.level + HALF_FULL)
+    return np.asarray(base.mean * (other[0] + other[1] * u) / np.maximum(mine[0] + mine[1] * u, 1e-3))

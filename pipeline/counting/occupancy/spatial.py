@@ -84,49 +84,51 @@ def whiten(images: Images, kit: Filter) -> Whitened:
     Trains too raise what the yard shows, and leaves what the ground beside it shows: noise is what both agree on,
     the parallel sum of both covariances.
     """
-    number, channels, pixels = images.values.shape
+    number, channels, _ = images.values.shape
     size = kit.terms.shape[2]
     seen = images.seen
     filled = np.where(seen[:, None], images.values, 0.0)
-    outer = np.einsum("cnk,cnj->cnkj", kit.terms, kit.terms).reshape(channels, pixels, -1)
+    upper = np.triu_indices(size)
+    outer = kit.terms[..., upper[0]] * kit.terms[..., upper[1]]
+    matrix = np.empty((number, size, size))
     quiet = float(chi2.ppf(QUIET, channels))
     car_side = CAR_SIDE + (1 - kit.one_sided) * (FREE_SIDE - CAR_SIDE)
     weight: FloatArray = seen.astype(np.float64)
     beta = np.zeros((number, channels, size))
     cov: FloatArray = np.broadcast_to(np.eye(channels), (number, channels, channels)).copy()
     rest: FloatArray = filled
-    white: FloatArray = rest
     toward: FloatArray = np.zeros((number, channels))
     signed: FloatArray = rest[:, 0]
     for _ in range(ROUNDS):
         for channel in range(channels):
             say = weight / cov[:, channel, channel][:, None]
             penalty = np.diag(CORRELATED_PX / kit.prior[channel] ** 2)
-            matrix = (say @ outer[channel]).reshape(number, size, size) + penalty
+            matrix[:, upper[0], upper[1]] = matrix[:, upper[1], upper[0]] = say @ outer[channel]
+            matrix += penalty
             right = (say * filled[:, channel]) @ kit.terms[channel]
             beta[:, channel] = np.linalg.solve(matrix, right[..., None])[..., 0]
-        rest = np.where(seen[:, None], filled - np.einsum("qck,cnk->qcn", beta, kit.terms, optimize=True), 0.0)
-        moment = np.einsum("qn,qcn,qdn->qcd", weight, rest, rest, optimize=True)
+        rest = np.where(seen[:, None], filled - _modes(beta, kit.terms), 0.0)
+        moment = (rest * weight[:, None]) @ rest.transpose(0, 2, 1)
         inside = (moment + PRIOR_PX * np.eye(channels)) / (weight.sum(axis=1)[:, None, None] + PRIOR_PX)
         # Trimming makes the moments too small; the quiet quantile of the energies puts the scale right.
-        energy = (_solve_root(inside, rest) ** 2).sum(axis=1)
+        energy = _energy(np.linalg.inv(inside), rest)
         inside *= np.clip(_quantile(energy, seen, QUIET) / quiet, 0.05, 50.0)[:, None, None]
         cov = 2.0 * np.linalg.inv(np.linalg.inv(inside) + np.linalg.inv(images.outside))
-        white = _solve_root(cov, rest)
-        energy = (white**2).sum(axis=1)
+        energy = _energy(np.linalg.inv(cov), rest)
         toward = np.asarray(
             np.linalg.solve(cov, np.broadcast_to(kit.mean_car[:, None], (number, channels, 1)))[..., 0],
             dtype=np.float64,
         )
         strength = np.sqrt(np.maximum(toward @ kit.mean_car, 1e-12))
         toward /= strength[:, None]
-        signed = np.einsum("qc,qcn->qn", toward, rest)
+        signed = (toward[:, None] @ rest)[:, 0]
         weight = 1.0 / (1.0 + np.maximum(energy / channels - 1.5, 0.0) ** 2)
         weight /= 1.0 + (np.maximum(signed - car_side, 0.0) / 0.5) ** 2
         weight *= seen
     root = _solve_root(cov, np.broadcast_to(kit.changes, (number, *kit.changes.shape)))
     typical = np.sqrt(np.median((root**2).sum(axis=1), axis=1))
     unit = np.exp(0.5 * np.log(np.linalg.eigvalsh(cov)).mean(axis=1))
+    white = _solve_root(cov, rest)
     return Whitened(signed, white, np.maximum(typical, 1.0), np.maximum(toward @ kit.mean_car, 0.3), beta, unit)
 
 
@@ -162,7 +164,17 @@ def prior_of_modes(beta: FloatArray) -> FloatArray:
 
 def _solve_root(cov: FloatArray, values: FloatArray) -> FloatArray:
     """Return values (Q, C, N) whitened by covariances (Q, C, C)."""
-    return np.asarray(np.linalg.solve(np.linalg.cholesky(cov), values))
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(cov)) @ values)
+
+
+def _modes(beta: FloatArray, terms: FloatArray) -> FloatArray:
+    """Return the images (Q, C, N) that modes (Q, C, K) of terms (C, N, K) make."""
+    return np.asarray((beta.transpose(1, 0, 2) @ terms.transpose(0, 2, 1)).transpose(1, 0, 2))
+
+
+def _energy(precision: NDArray[np.floating], values: FloatArray) -> FloatArray:
+    """Return the energies (Q, N) of values (Q, C, N) under precisions (Q, C, C)."""
+    return np.asarray((values * (precision @ values)).sum(axis=1))
 
 
 def _quantile(values: FloatArray, seen: BoolArray, q: float) -> FloatArray:

@@ -13,7 +13,7 @@ from pipeline.counting.occupancy.gates import FIGURES, against_history
 from pipeline.counting.occupancy.light import patchiness
 from pipeline.counting.occupancy.spatial import Filter, Images, outside_covariance, whiten
 from pipeline.model import Grid
-from pipeline.simulate.coarse_cars import changes_by_cars, cover, psf_of
+from pipeline.simulate.coarse_cars import changes_by_cars, psf_of
 from pipeline.simulate.yard import make_tracks, place_cars
 
 Ground = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.intp]]
@@ -87,7 +87,8 @@ def test_a_full_yard_is_not_taken_for_noise() -> None:
 def test_infrared_pixels_of_20_m_spread_cars_wider() -> None:
     tracks = make_tracks("parallel", tracks=2, length_m=300.0, centre=(250.0, 250.0), azimuth_deg=90.0)
     grid = Grid("EPSG:32652", (10.0, 0.0, 0.0, 0.0, -10.0, 500.0), 50, 50)
-    lost, paint = changes_by_cars(cover(place_cars(tracks, 5, np.random.default_rng(1)), grid, 40.0, 170.0), 10.0)
+    seen = changes_by_cars(place_cars(tracks, 5, np.random.default_rng(1)), grid, (40.0, 170.0))
+    lost, paint = seen.lost, seen.paint
     assert paint[4].max() / paint[4].sum() < 0.75 * paint[2].max() / paint[2].sum()
     assert lost.sum(axis=(1, 2)) == pytest.approx(lost[0].sum(), rel=0.5)
     assert psf_of(5, 30.0) == psf_of(0, 30.0) < psf_of(5, 10.0)
