@@ -31,7 +31,7 @@ def test_a_worker_fetches_and_this_process_counts(served: Served, tmp_path: Path
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=540, check=False
         )
 
     arguments = ("--since", f"{FIRST:%Y-%m-%d}", "--until", f"{FIRST:%Y}-06-30", "--work-pool", "yards")
