@@ -10,6 +10,15 @@ import typer
 
 from flows.door import SiteArgument, door, now, site_name
 
+# What sources without collections hold.
+PICTURES = {
+    "xyz": "map tiles",
+    "wmts": "map tiles",
+    "wayback": "map tiles by day of capture",
+    "folder": "your own images",
+    "stac-api": "-",
+    "stac-static": "-",
+}
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
@@ -51,6 +60,7 @@ def sources(context: typer.Context, as_json: JsonOption = False) -> None:
       railwatch sources
     """
     import json
+    from urllib.parse import urlsplit
 
     from flows.standing import freshness
     from flows.tables import show, visible
@@ -78,7 +88,7 @@ def sources(context: typer.Context, as_json: JsonOption = False) -> None:
                         "state": state if config.enabled else "off",
                         "newest": (zulu(newest) if as_json else f"{newest:%Y-%m-%d}") if newest else "-",
                         "checked": (zulu(checked) if as_json else f"{checked:%Y-%m-%d}") if checked else "-",
-                        "sensors": ", ".join(sorted({c.sensor for c in config.collections})) or "-",
+                        "sensors": ", ".join(sorted({c.sensor for c in config.collections})) or PICTURES[config.kind],
                         "where": config.url or config.path or "-",
                         "why_not": "" if config.enabled else config.disabled_reason or "no reason given",
                         "terms": config.terms,
@@ -88,6 +98,8 @@ def sources(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
+        for row in rows:  # the host says enough on a terminal
+            row["where"] = urlsplit(row["where"]).hostname or row["where"]
         show(list(rows[0])[:-2], [list(row.values())[:-2] for row in rows])
         for name, config in terms:
             if not config.enabled:
