@@ -21,7 +21,7 @@ class PixelModel:
 
     residual: FloatArray  # (L, B, N) value minus baseline; history looks as if left out of the fit; NaN where hidden
     coefficients: FloatArray  # (N, P, B)
-    predicted: FloatArray  # (B, N) of the look to be counted
+    fitted: FloatArray  # (L, B, N) the baseline on each look's day, the last being the look to be counted
     inflation: FloatArray  # (N,) variance of a residual over that of one look's noise, at least 1
     weight: FloatArray  # (L, N) how much each look counted; low where cars stood
 
@@ -73,7 +73,7 @@ def fit_pixels(
     left_out = 1.0 / np.maximum(1.0 - np.clip(leverage, 0, 0.8), 0.2)
     residual = np.where(seen[:, None], (values - fitted) * left_out[:, None], np.nan)
     inflation = 1.0 + np.einsum("p,npq,q->n", design[-1], inverse, design[-1], optimize=True)
-    return PixelModel(residual, coefficients, fitted[-1], inflation, weight)
+    return PixelModel(residual, coefficients, fitted, inflation, weight)
 
 
 def _asymmetric(score: FloatArray, shown: FloatArray) -> FloatArray:

@@ -25,9 +25,10 @@ from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.normalise import FACTORS, Normalised
 from pipeline.counting.occupancy.register import Reference
 from pipeline.counting.occupancy.response import (
+    SPARSE_LEVELS,
     Rendered,
     Response,
-    alike,
+    carried_over,
     changes_of,
     fit_response,
     rendered_cars,
@@ -65,7 +66,7 @@ CHANGED_LOOKS, CHANGED_LEAST = 8, 4  # the newest so many of them, and how many 
 CHANGED_MOST = 0.4  # share of the yard
 CHANGED_SIZE, CHANGED_SHARE = 6.0, 0.75  # noise units of a change; share of the looks that must show it
 LADEN_CARS, LADEN_REST = 5.0, 16  # known looks with so many cars shape no baseline that has so many others
-SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
+LAST = np.array([-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +91,21 @@ class Bench:
     """Filter images of a series with everything that is needed to read them."""
 
     images: Images  # L looks
-    ground: FloatArray  # (B, N) empty ground of the day
+    ground: FloatArray  # (L, B, N) empty ground of each look's day
     weights: FloatArray  # (B, B) turns reflectance into channels
     sigma: FloatArray  # (B, N) noise of each pixel in each channel
     mean_car: FloatArray  # (B,) direction of the mean car in reflectance, for the apron
     prior: FloatArray  # (B, K)
     terms: FloatArray  # (B, N, K)
+
+
+@dataclass(frozen=True, eq=False)
+class Day:
+    """What decides how railcars show: the mean of one or more looks of a series."""
+
+    sun: tuple[float, float]  # elevation and azimuth, degrees
+    ground: FloatArray  # (B, N) of the empty yard, dry or wet as it was
+    places: NDArray[np.intp]  # the looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +137,15 @@ def sun_of(look: Look, site: Site) -> tuple[float, float]:
     middle = site.area.centroid
     lon, lat = _to_lonlat(site.crs).transform(middle.x, middle.y)
     return sun_position(scene.observed_at, lon, lat)
+
+
+def day_of(bench: Bench, series: Series, places: NDArray[np.intp], sun: tuple[float, float] | None = None) -> Day:
+    """Return the day of some looks, under their mean sun where none is given; -1 is the look to be counted."""
+    places = np.asarray(places, dtype=np.intp) % len(bench.ground)
+    if sun is None:
+        suns = np.array([sun_of((*series.looks, series.look)[place], series.site) for place in places])
+        sun = (float(suns[:, 0].mean()), float(suns[:, 1].mean()))
+    return Day(sun, bench.ground[places].mean(axis=0), places)
 
 
 @lru_cache(maxsize=8)
@@ -167,9 +186,9 @@ def set_up(series: Series, sun: tuple[float, float]) -> Bench:
         seen[-1] &= ~changed
     images = Images(values, seen, _outside(series, design, ridge, direction, weights))
     free = np.full((len(weights), terms.shape[2]), 30.0)
-    bench = Bench(images, model.predicted, weights, sigma, direction, free, terms)
+    bench = Bench(images, model.fitted, weights, sigma, direction, free, terms)
     used = np.flatnonzero(seen[:-1].mean(axis=1) > 0.5)
-    first = whiten(bench.images.pick(used), filter_of(bench, series, sun))
+    first = whiten(bench.images.pick(used), filter_of(bench, series, day_of(bench, series, LAST, sun)))
     return replace(bench, prior=prior_of_modes(first.beta))
 
 
@@ -206,16 +225,16 @@ def cars_of(series: Series, sun: tuple[float, float]) -> tuple[Rendered, ...]:
     return rendered_cars(series.yard, series.site.tracks_on(day), sun)
 
 
-def added(bench: Bench, series: Series, cars: tuple[Rendered, ...]) -> FloatArray:
-    """Return what cars add to filter images, (Q, C, N)."""
-    change = changes_of(cars, bench.ground, series.bands)
+def added(bench: Bench, series: Series, cars: tuple[Rendered, ...], ground: FloatArray) -> FloatArray:
+    """Return what cars add to filter images, (Q, C, N), on empty ground (B, N)."""
+    change = changes_of(cars, ground, series.bands)
     return np.asarray(np.einsum("cb,qbn->qcn", bench.weights, change) / bench.sigma)
 
 
-def filter_of(bench: Bench, series: Series, sun: tuple[float, float]) -> Filter:
-    """Return the filter for railcars under a sun."""
-    cars = tuple(one for one in cars_of(series, sun) if one.railcars <= 80)
-    images = added(bench, series, cars)
+def filter_of(bench: Bench, series: Series, day: Day) -> Filter:
+    """Return the filter for railcars on a day."""
+    cars = tuple(one for one in cars_of(series, day.sun) if one.railcars <= 80)
+    images = added(bench, series, cars, day.ground)
     single = np.concatenate([i[:, one.lost[-1] > FILLED] for i, one in zip(images, cars, strict=True)], axis=1)
     if single.shape[1] == 0:
         single = images.transpose(1, 0, 2).reshape(images.shape[1], -1)
@@ -226,17 +245,17 @@ def filter_of(bench: Bench, series: Series, sun: tuple[float, float]) -> Filter:
     return Filter(bench.terms, bench.prior, mean, single, float(np.clip(share, 0.0, 1.0)))
 
 
-def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesson, Response]:
+def learn(bench: Bench, series: Series, day: Day) -> tuple[Lesson, Response]:
     """Stand known numbers of railcars into the series' past and learn to read them.
 
     Parameters
     ----------
     bench : Bench
     series : Series
-    sun : (float, float)
+    day : Day
         Of the look to be counted, whose noise decides which history looks bear the cars.
     """
-    kit, smooth, seen = filter_of(bench, series, sun), series.yard.smooth, bench.images.seen
+    kit, smooth, seen = filter_of(bench, series, day), series.yard.smooth, bench.images.seen
     share = seen[:-1].mean(axis=1)
     history = np.flatnonzero(share > 0.9 * share.max())
     shown = pixel_features(whiten(bench.images.pick(history), kit), seen[history], smooth)
@@ -248,10 +267,10 @@ def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesso
     lesson = Lesson(
         Density(np.zeros(0)), hosts, shown.filled[at] < OCCUPIED, murk, float(np.median(shown.quiet))
     )  # fmt: skip
-    plain = _as_murky(bench, lesson, hosts)
+    plain = _as_murky(bench, lesson, hosts, day)
     bare = pixel_features(whiten(plain, kit), plain.seen, smooth, lesson.ordinary)
-    cars = cars_of(series, sun)
-    number, target, stood = _stand(bench, series, lesson, cars)
+    cars = cars_of(series, day.sun)
+    number, target, stood = _stand(bench, series, lesson, cars, day)
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
     host = np.arange(len(number)) % len(hosts)
     empty_say = seen[hosts] * (1.0 - bare.filled * (bare.amplitude > TRAIN)) / SPARSE_CARS
@@ -264,48 +283,32 @@ def learn(bench: Bench, series: Series, sun: tuple[float, float]) -> tuple[Lesso
     return lesson, fit_response(number, *_rise(lesson, number, answer, bare))
 
 
-def respond(
-    bench: Bench,
-    series: Series,
-    lesson: Lesson,
-    mine: tuple[tuple[float, float], Response],
-    sun: tuple[float, float],
-) -> Response:
-    """Return how the yard answers under another sun: the answer under `mine` times what fewer cars change by.
+def respond(bench: Bench, series: Series, lesson: Lesson, mine: Response, day: Day) -> Response:
+    """Return how the yard answers on another day: the answer `mine` times what fewer cars change by.
 
-    The same cars stand there under both suns, so that the chance of how they stand cancels.
+    The same cars stand there on both days, so that the chance of how they stand cancels.
     """
-    cars, other = (
-        tuple(one for one in cars_of(series, light) if one.railcars in SPARSE_LEVELS) for light in (mine[0], sun)
-    )
-    if not other:
-        return mine[1]
-    (number, there, _), (_, here, zero) = (
-        _rises(bench, series, lesson, group, light) for group, light in ((cars, mine[0]), (other, sun))
-    )
-    curve = alike(mine[1], slopes_of(number, there), slopes_of(number, here))
-    return replace(mine[1], mean=curve, zero=zero)
+    cars = tuple(one for one in cars_of(series, day.sun) if one.railcars in SPARSE_LEVELS)
+    if not cars:
+        return mine
+    number, rise, zero = _rises(bench, series, lesson, cars, day)
+    return replace(mine, mean=carried_over(mine, slopes_of(number, rise)), zero=zero)
 
 
 def _rises(
-    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...], sun: tuple[float, float]
+    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...], day: Day
 ) -> tuple[FloatArray, FloatArray, float]:
-    """Return numbers of cars, what the sum rises by them under a sun, and the sum of an empty yard."""
-    kit, smooth = filter_of(bench, series, sun), series.yard.smooth
-    number, _, stood = _stand(bench, series, lesson, cars)
+    """Return numbers of cars, what the sum rises by them on a day, and the sum of an empty yard."""
+    kit, smooth = filter_of(bench, series, day), series.yard.smooth
+    number, _, stood = _stand(bench, series, lesson, cars, day)
     answer = pixel_features(whiten(stood, kit), stood.seen, smooth, lesson.ordinary)
-    hosts = _as_murky(bench, lesson, lesson.hosts)
+    hosts = _as_murky(bench, lesson, lesson.hosts, day)
     bare = pixel_features(whiten(hosts, kit), hosts.seen, smooth, lesson.ordinary)
     return (number, *_rise(lesson, number, answer, bare))
 
 
 def read(
-    bench: Bench,
-    series: Series,
-    lesson: Lesson,
-    response: Response,
-    sun: tuple[float, float],
-    wanted: NDArray[np.intp],
+    bench: Bench, series: Series, lesson: Lesson, response: Response, day: Day, wanted: NDArray[np.intp]
 ) -> Reading:
     """Read numbers of railcars from looks of the series.
 
@@ -315,37 +318,38 @@ def read(
     series : Series
     lesson : Lesson
     response : Response
-        Under `sun`.
-    sun : (float, float)
-        Of the looks to be read.
+        On `day`.
+    day : Day
+        Like that of the looks to be read.
     wanted : array of int
         Indices of looks.
     """
     mine = bench.images.pick(wanted)
-    white = whiten(mine, filter_of(bench, series, sun))
+    white = whiten(mine, filter_of(bench, series, day))
     found = lesson.density.railcars(pixel_features(white, mine.seen, series.yard.smooth, lesson.ordinary).values)
     share = np.maximum(mine.seen.mean(axis=1), 0.1)
     return Reading(response.railcars(found.sum(axis=1) / share), found, white.unit, white.typical)
 
 
 def _stand(
-    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...]
+    bench: Bench, series: Series, lesson: Lesson, cars: tuple[Rendered, ...], day: Day
 ) -> tuple[FloatArray, FloatArray, Images]:
     """Return numbers (Q,), cars of each pixel (Q, N) and images of hosts with cars stood into them."""
     number = np.array([one.railcars for one in cars], dtype=np.float64)
-    stood = _as_murky(bench, lesson, lesson.hosts[np.arange(len(number)) % len(lesson.hosts)])
+    stood = _as_murky(bench, lesson, lesson.hosts[np.arange(len(number)) % len(lesson.hosts)], day)
     area = CAR_AREA_M2 / series.yard.grid.gsd_m**2
     target = np.stack([one.roof for one in cars]) / area
-    return number, target, replace(stood, values=stood.values + added(bench, series, cars))
+    return number, target, replace(stood, values=stood.values + added(bench, series, cars, day.ground))
 
 
-def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp]) -> Images:
-    """Return history looks with their noise brought to that of the look to be counted.
+def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp], day: Day) -> Images:
+    """Return history looks with their noise brought to that of a day.
 
     The yard follows the ground beside it only in part: ballast dries and does not grow.
     """
     some = bench.images.pick(places)
-    factor = np.clip(lesson.murk[-1] / lesson.murk[places], *MURK_RANGE)[:, None, None]
+    murk = float(np.exp(np.log(lesson.murk[day.places]).mean()))
+    factor = np.clip(murk / lesson.murk[places], *MURK_RANGE)[:, None, None]
     return replace(some, values=some.values * factor**YARD_FOLLOWS, outside=some.outside * factor**2)
 
 
@@ -390,7 +394,7 @@ def _typical_ground(values: FloatArray) -> FloatArray:
 
 def _mode_images(model: PixelModel, series: Series) -> FloatArray:
     """Return what errors of gain, offset, season, moisture and registration look like, (J, B, N)."""
-    out = [model.predicted]
+    out = [model.fitted[-1]]
     out += [model.coefficients[:, place].T for place in range(1, model.coefficients.shape[1])]
     gradient = series.reference.gradient.reshape(2, len(series.bands), -1)[:, :, series.yard.index]
     return np.array([*out, *gradient.astype(np.float64)])

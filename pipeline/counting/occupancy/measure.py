@@ -8,7 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counting.occupancy.apron import apron_activity
-from pipeline.counting.occupancy.bench import Bench, Lesson, Series, design_of, learn, read, respond, set_up, sun_of
+from pipeline.counting.occupancy.bench import (
+    LAST,
+    Bench,
+    Lesson,
+    Series,
+    day_of,
+    design_of,
+    learn,
+    read,
+    respond,
+    set_up,
+    sun_of,
+)
 from pipeline.counting.occupancy.calibrate import Calibration, Noise, calibrate
 from pipeline.counting.occupancy.response import Response
 
@@ -53,13 +65,14 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     bench = set_up(series, sun)
     share = bench.images.seen.mean(axis=1)
     whole = np.flatnonzero(share[:-1] > 0.6)
-    lesson, answer = learn(bench, series, sun)
-    reading = read(bench, series, lesson, answer, sun, np.r_[whole, len(share) - 1])
+    today = day_of(bench, series, LAST, sun)
+    lesson, answer = learn(bench, series, today)
+    reading = read(bench, series, lesson, answer, today, np.r_[whole, len(share) - 1])
     x, past = float(reading.x[-1]), reading.x[:-1]
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
     base = _base(past[lesson.murk[whole] < CLEAR])
-    calibration = _calibrate(bench, series, lesson, (sun, answer), base)
+    calibration = _calibrate(bench, series, lesson, answer, base)
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
     odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
     noise = _noise(answer, base, float(lesson.murk[-1]), float(share[-1]), odd)
@@ -114,21 +127,17 @@ def _noise(answer: Response, base: float, murk: float, share: float, stretch: fl
     return Noise(floor, answer.per_car * max(murk, 1.0), relative)
 
 
-def _calibrate(
-    bench: Bench, series: Series, lesson: Lesson, mine: tuple[tuple[float, float], Response], base: float
-) -> Calibration:
-    """Learn scale and zero from the known dates, each under its own sun."""
+def _calibrate(bench: Bench, series: Series, lesson: Lesson, mine: Response, base: float) -> Calibration:
+    """Learn scale and zero from the known dates, each under its own sun and on its own ground."""
     share = bench.images.seen.mean(axis=1)
     groups: dict[tuple[int, int], list[int]] = {}
     for place in sorted(series.known):
         if share[place] >= 0.6:
             groups.setdefault(_group(sun_of(series.looks[place], series.site)), []).append(place)
     x, number, sd, noise = [], [], [], []
-    for group, places in sorted(groups.items()):
-        suns = np.array([sun_of(series.looks[place], series.site) for place in places])
-        then = (float(suns[:, 0].mean()), float(suns[:, 1].mean()))
-        answer = mine[1] if group == _group(mine[0]) else respond(bench, series, lesson, mine, then)
-        then = mine[0] if group == _group(mine[0]) else then
+    for _, places in sorted(groups.items()):
+        then = day_of(bench, series, np.array(places))
+        answer = respond(bench, series, lesson, mine, then)
         reading = read(bench, series, lesson, answer, then, np.array(places))
         for index, place in enumerate(places):
             x.append(float(reading.x[index]))

@@ -19,6 +19,7 @@ from pipeline.simulate.yard import PlacedCar, place_cars
 FloatArray = NDArray[np.float64]
 
 LEVELS = (5, 10, 20, 40, 80, 120, 200, 320)
+SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
 PLACEMENTS = 4  # different rakes for each level
 PACKED = 4  # one placement in so many stands on as few tracks as hold it
 SEED = 20231005
@@ -46,6 +47,7 @@ class Response:
     zero: float  # sum of an empty yard
     per_car: float  # variance of the number for one more car, cars² (colours and kinds differ)
     relative: float  # relative standard deviation that does not average out (how rakes lie)
+    sparse: tuple[float, float]  # `slopes_of` the cars of `SPARSE_LEVELS` alone
 
     def railcars(self, sums: FloatArray) -> FloatArray:
         """Return the numbers of cars (Q,) that give sums (Q,) on average; below zero the first slope goes on."""
@@ -170,7 +172,9 @@ def fit_response(railcars: FloatArray, rise: FloatArray, zero: float) -> Respons
     per_car = float(np.clip((ratio * railcars)[few].mean(), 0.05, 6.0)) if few.any() else 1.0
     rest = ratio[many] - per_car / railcars[many]
     relative = float(np.sqrt(np.clip(rest.mean(), 0.0, 0.09))) if many.any() else 0.1
-    return Response(level, curve, zero, per_car, relative)
+    few_levels = np.isin(railcars, SPARSE_LEVELS)
+    sparse = slopes_of(railcars[few_levels], rise[few_levels]) if few_levels.any() else (first, bend)
+    return Response(level, curve, zero, per_car, relative, sparse)
 
 
 def slopes_of(railcars: FloatArray, rise: FloatArray) -> tuple[float, float]:
@@ -191,7 +195,7 @@ def slopes_of(railcars: FloatArray, rise: FloatArray) -> tuple[float, float]:
     return max(first, 1e-3), bend
 
 
-def alike(base: Response, mine: tuple[float, float], other: tuple[float, float]) -> FloatArray:
-    """Return the curve (G,) of `base` carried over to another sun by the slopes of the same cars under both."""
+def carried_over(base: Response, other: tuple[float, float]) -> FloatArray:
+    """Return the curve (G,) of `base` for another day, on which cars of `SPARSE_LEVELS` answer with `other`."""
     u = base.level / (base.level + HALF_FULL)
-    return np.asarray(base.mean * (other[0] + other[1] * u) / np.maximum(mine[0] + mine[1] * u, 1e-3))
+    return np.asarray(base.mean * (other[0] + other[1] * u) / np.maximum(base.sparse[0] + base.sparse[1] * u, 1e-3))
