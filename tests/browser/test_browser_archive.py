@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from support.chromium import TOKEN, served
 from support.flow_world import FIRST, LOOKS, SITE, write_world
 
 from flows.walk import Direct, Window, walk
@@ -28,20 +23,7 @@ from pipeline.round.words import scenes_of
 from pipeline.round.workspace import Workspace
 
 pytestmark = pytest.mark.browser
-TOKEN = "a-token-for-tests-only"  # noqa: S105
 TODAY = FIRST + timedelta(days=60)
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -67,19 +49,11 @@ def url(workspace: Workspace) -> Iterator[str]:
     """Serve the desk over the walked archive with one surge in its store."""
     surge = a_surge(workspace.store.observations(SITE))
     workspace.store.save_judgement(SITE, [surge], [], {})
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-        desk = StoreDesk(workspace, SITE)
-        app = create_app(desk, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
+    desk = StoreDesk(workspace, SITE)
+    with served(
+        lambda port: create_app(desk, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
+    ) as address:
+        yield address
 
 
 def a_page(browser: Browser, own: str, troubles: list[str]) -> Page:

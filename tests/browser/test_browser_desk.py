@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from support.chromium import AXE, TOKEN, WIDTHS, needed, served
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "unit" / "desk"))
@@ -26,33 +21,6 @@ from desk_world import HOSTILE, MemoryDeskData, a_world  # noqa: E402
 from pipeline.report.desk import create_app  # noqa: E402
 
 pytestmark = pytest.mark.browser
-TOKEN = "a-token-for-tests-only"  # noqa: S105
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-AXE = HERE.parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-WIDTHS = (360, 768, 1440)
-
-
-def needed(thing: str, there: bool) -> None:
-    """Skip without a tool on a desk, fail in the gate."""
-    if not there:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{thing} is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    needed("chromium", path is not None)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield chromium
-        chromium.close()
 
 
 @dataclass
@@ -105,21 +73,14 @@ def ready(page: Page) -> None:
 
 
 def serve(world: MemoryDeskData, browser: Browser) -> Iterator[Desk]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-        app = create_app(world, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, proxy_headers=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        desk = Desk(world, f"http://127.0.0.1:{port}", browser)
+    def application(port: int) -> Any:
+        return create_app(world, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
+
+    with served(application) as url:
+        desk = Desk(world, url, browser)
         yield desk
         for context in desk.contexts:
             context.close()
-        server.should_exit = True
-        thread.join()
     bad = [t for t in desk.troubles if not any(part in t for part in desk.expected)]
     assert not bad, "console errors, page errors or requests to elsewhere"
 
