@@ -98,8 +98,8 @@ def sources(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
-        for row in rows:  # the host says enough on a terminal
-            row["where"] = urlsplit(row["where"]).hostname or row["where"]
+        for told in rows:  # the host says enough on a terminal
+            told["where"] = urlsplit(told["where"]).hostname or told["where"]
         show(list(rows[0])[:-2], [list(row.values())[:-2] for row in rows])
         for name, config in terms:
             if not config.enabled:
