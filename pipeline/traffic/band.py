@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import COUNT_MAX
-from pipeline.traffic.family import SPAN, family
+from pipeline.traffic.engine import BAND_TAIL
+from pipeline.traffic.family import family
 from pipeline.traffic.likelihood import N
 from pipeline.traffic.quiet import ErrorClass
 
@@ -29,16 +30,16 @@ class Prediction:
 
 
 def quiet_pmf(weights: NDArray[np.float32]) -> FloatArray:
-    """Return P(n railcars), (COUNT_MAX + 1,), for node probabilities on the lattice, (SPAN,)."""
-    return np.asarray(weights.astype(np.float64) @ family().pmf[:SPAN])
+    """Return P(n railcars), (COUNT_MAX + 1,), for node probabilities on the lattice, (NODES,)."""
+    return np.asarray(weights.astype(np.float64) @ family().pmf)
 
 
 def predict(pmf: FloatArray, kind: ErrorClass) -> Prediction:
     """Return the distribution of what a look of an error class would state, with its 90 % band."""
     cdf = np.minimum(np.cumsum(pmf @ _kernel(kind.sd) if kind.sd > 0 else pmf), 1.0)
     one_sided = cdf[0] > ONE_SIDED
-    low = 0.0 if one_sided else _quantile(cdf, 0.05)
-    return Prediction(cdf, low, _quantile(cdf, 0.90 if one_sided else 0.95))
+    low = 0.0 if one_sided else _quantile(cdf, BAND_TAIL / 2.0)
+    return Prediction(cdf, low, _quantile(cdf, 1.0 - (BAND_TAIL if one_sided else BAND_TAIL / 2.0)))
 
 
 def pit_share(cdf: FloatArray, first: int, last: int) -> FloatArray:

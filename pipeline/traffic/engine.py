@@ -14,19 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
-from pipeline.traffic.family import (
-    BASE,
-    KINDS,
-    ODD,
-    PAD,
-    RATIO_SHIFT,
-    SPAN,
-    STATES,
-    STEADY,
-    family,
-    season_shifts,
-    steady_nodes,
-)
+from pipeline.traffic.family import BASE, KINDS, NODES, PAD, family, season_shifts, steady_place
 from pipeline.traffic.window import Window
 
 FloatArray = NDArray[np.float64]
@@ -39,8 +27,17 @@ BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
 KEEP_DAYS = 400.0  # beyond the baseline window, for windows frozen by an episode
+# What the prediction leaves outside the band that holds 90 %: its shape is estimated, and where quiet traffic is of
+# another family a band of nominal 90 % held 85 to 88 % (tests/benchmarks/bench_traffic_rates.py).
+BAND_TAIL = 0.08
 SUM_CAP = 1e30  # the pooled statistic is held below this; it orders nothing above
 SMALLEST_TAIL = 1e-30  # the same for the tail of a single look
+
+# What the sum looks for: ratios to what is expected, by no less than so many times the effect floor's excess.
+SURGES = ((2.7, 1.0), (3.5, 1.5), (5.0, 2.5), (8.0, 4.0))
+# The single look has e to this power less of the budget than the sum: what it is for is far above the threshold.
+LOOK_COST = 0.7
+STEADY = 0.85  # share of a surge's looks that show it; the others are as on quiet days
 
 # What became of a series at a step.
 NOTHING, OPENED, ENDED, REGIME = 0, 1, 2, 3
@@ -55,7 +52,7 @@ class Reading:
     row: IntArray  # (S,), the estimate of each series: a row of the table
     like: Float32Array  # (S, NODES), P(look | node)
     tail: Float32Array  # (S, NODES), P(a quiet estimate >= this one | node)
-    state: Float32Array  # (S, STATES), P(look | state of the yard)
+    steady: Float32Array  # (S, STEADY_LEVELS), P(look | steady traffic about the level)
     best: FloatArray  # (S,), middle of the look's likelihood, railcars; the edge of a lower limit
     edge: FloatArray  # (S,), largest number that the look does not contradict, railcars
     informative: BoolArray  # (S,)
@@ -79,7 +76,7 @@ class Step:
     looks: FloatArray  # (S,), looks behind the baseline
     event: IntArray  # (S,), NOTHING, OPENED, ENDED, REGIME
     open: BoolArray  # (S,), an episode is open after this look
-    weights: Float32Array  # (S, SPAN), posterior before this look, lifted by the season
+    weights: Float32Array  # (S, NODES), posterior before this look, lifted by the season
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +92,7 @@ class Scores:
 
     def of_look(self, x: FloatArray) -> FloatArray:
         """Return the score of -log tails, extended linearly beyond the last simulated value."""
-        return _extended(x, self.look_x, self.look_y)
+        return _extended(x, self.look_x, self.look_y) - LOOK_COST
 
     def of_sum(self, x: FloatArray) -> FloatArray:
         """Return the score of log pooled statistics."""
@@ -120,15 +117,12 @@ class Engine:
         self.dwell_days = dwell_days
         keep = settings.baseline_days + max(KEEP_DAYS, 2.0 * settings.new_regime_days)
         self.window = Window(size, float(settings.guard_days), float(settings.baseline_days), keep)
-        self.sums: FloatArray = np.zeros((size, len(RATIO_SHIFT) + len(STEADY)))  # Shiryaev–Roberts, a surge each
+        self.sums: FloatArray = np.zeros((size, len(SURGES)))  # Shiryaev–Roberts, a surge each
         self.sums_before: FloatArray = self.sums.copy()
         self.is_open: BoolArray = np.zeros(size, dtype=np.bool_)
         self.since: FloatArray = np.full(size, np.nan)  # day on which the open episode began
         self.rise: FloatArray = np.zeros_like(self.sums)  # log evidence since each surge would best have begun
         self.rise_before: FloatArray = np.zeros_like(self.sums)
-        # Probabilities of the yard's state after the last look, were all quiet; rows sum to 1.
-        self.filter: Float32Array = np.full((size, STATES), 1.0 / STATES, dtype=np.float32)
-        self.filter_before: Float32Array = self.filter.copy()
         self.calm: IntArray = np.zeros(size, dtype=np.int64)
         self.calm_before: IntArray = np.zeros(size, dtype=np.int64)
         self.gap: FloatArray = np.full(size, 1e9)  # days between this day's look and the informative one before
@@ -169,8 +163,8 @@ class Engine:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def lifted(self, weights: Float32Array, t: float) -> Float32Array:
-        """Return (S, BASE) probabilities at their (S, SPAN) places on the lattice, moved by the season."""
-        out = np.zeros((self.size, SPAN), dtype=np.float32)
+        """Return (S, BASE) probabilities at their (S, NODES) places on the lattice, moved by the season."""
+        out = np.zeros((self.size, NODES), dtype=np.float32)
         shift = season_shifts(t)[self.window.season]
         for step in np.unique(shift):
             first = (PAD + int(step)) * KINDS
@@ -191,22 +185,21 @@ class Engine:
         self.prepare(t)
         again = bool(np.floor(t) == np.floor(self.last_day))
         weights = self.lifted(self.posterior(t), t)
-        like = reading.like
         p_look = np.clip(_average(weights, reading.tail), SMALLEST_TAIL, 1.0)
-        expected, empty = weights @ fam.mean[:SPAN], weights @ fam.empty[:SPAN]
+        expected, empty = weights @ fam.mean, weights @ fam.empty
 
         gap = self.gap if again else np.where(reading.informative, t - self.last, self.gap)
         fresh = np.where(reading.informative, -np.expm1(-np.maximum(gap, 0.0) / self.dwell_days), 0.0)
         before = self.sums_before if again else self.sums
-        quiet = self._quiet(weights, reading, gap, again=again)
-        ratios = np.stack(self._surges(weights, like, expected), axis=1) / quiet[:, None]
+        # A second look at the same standing cars is no second piece of evidence: it counts as far as it is fresh.
+        ratios = self._ratios(weights, reading, expected) ** fresh[:, None]
         sums = np.minimum((1.0 + before) * ratios, SUM_CAP)
         judged = self.enough()
         sums[~judged] = 0.0
         sums = np.where(reading.informative[:, None], sums, before)
         log_sum = np.log(np.maximum(sums.mean(axis=1), 1e-12))
 
-        inside = (p_look >= np.where(empty > 0.05, 0.10, 0.05)) | reading.upper_limit
+        inside = (p_look >= np.where(empty > 0.05, BAND_TAIL, BAND_TAIL / 2.0)) | reading.upper_limit
         least = np.maximum(
             self.settings.min_ratio * np.maximum(expected, 1.0), expected + self.settings.min_excess_cars
         )
@@ -229,7 +222,8 @@ class Engine:
         self.sums_before, self.sums = before.copy(), sums
         self.gap = gap
         looks = self.window.count.copy()
-        self.window.put(t, reading.table, reading.row, fresh, reading.best, replace=again)
+        # n looks with correlation c from one to the next tell as much as n (1 - c) / (1 + c) independent ones.
+        self.window.put(t, reading.table, reading.row, fresh / (2.0 - fresh), reading.best, replace=again)
         event = self._episodes(t, score, inside, telling, again=again)
         self.last = np.where(reading.informative, t, self.last)
         self.last_day = t
@@ -238,33 +232,19 @@ class Engine:
             self.is_open.copy(), weights,
         )  # fmt: skip
 
-    def _quiet(self, weights: Float32Array, reading: Reading, gap: FloatArray, *, again: bool) -> FloatArray:
-        """Return P(look | quiet, the looks before) and follow the yard's state, as it would be were all quiet.
+    def _ratios(self, weights: Float32Array, reading: Reading, expected: FloatArray) -> FloatArray:
+        """Return P(look | surge) / P(look | quiet), (S, surges), for the surges that the pooled statistic looks for.
 
-        A state stays with probability exp(-gap / dwell), otherwise it is drawn anew from the baseline: a second look
-        at the same standing cars is no second piece of evidence, other cars of the same number are.
+        A surge is steady: traffic that fills the yard day by day about a multiple of what is expected, but by no less
+        than the effect floor, on all but a few looks.
         """
-        stays = np.exp(-np.maximum(gap, 0.0) / self.dwell_days)[:, None].astype(np.float32)
-        former = self.filter_before if again else self.filter
-        now = (stays * former + (1.0 - stays) * (weights @ family().states)) * reading.state
-        quiet = np.maximum(now.sum(axis=1, dtype=np.float64), 1e-12)
-        self.filter_before = former
-        after = (now / quiet[:, None]).astype(np.float32)
-        self.filter = np.where(reading.informative[:, None], after, former)
-        return np.asarray((1.0 - ODD) * quiet + ODD * reading.state.mean(axis=1))
-
-    def _surges(self, weights: Float32Array, like: Float32Array, expected: FloatArray) -> list[FloatArray]:
-        """Return P(look | surge) for each surge that the pooled statistic looks for.
-
-        More of the same: the quiet family with 2, 4 and 8 times the mean. Steady: traffic that fills the yard day by
-        day, narrow about a multiple of what is expected, but by no less than the effect floor.
-        """
-        more = [_average(weights, like[:, steps * KINDS :]) for steps in RATIO_SHIFT]
+        quiet = np.maximum(_average(weights, reading.like), 1e-12)
         every, excess = np.arange(self.size), self.settings.min_excess_cars
-        for ratio in STEADY:
-            level = np.maximum(ratio * expected, expected + excess * ratio / 2.0)
-            more.append(like[every, steady_nodes(level)].astype(np.float64))
-        return more
+        out = np.empty((self.size, len(SURGES)))
+        for i, (ratio, least) in enumerate(SURGES):
+            level = np.maximum(ratio * expected, expected + least * excess)
+            out[:, i] = STEADY * reading.steady[every, steady_place(level)] / quiet + (1.0 - STEADY)
+        return out
 
     def _score(
         self, p_look: FloatArray, log_sum: FloatArray, large: BoolArray, lasting: BoolArray
@@ -332,5 +312,5 @@ class Engine:
 
 
 def _average(weights: Float32Array, values: Float32Array) -> FloatArray:
-    """Return the average of values at the first `SPAN` nodes, (S, SPAN or more), over the posterior."""
-    return np.asarray(np.einsum("sj,sj->s", weights, values[:, :SPAN]), dtype=np.float64)
+    """Return the average of values at the nodes, (S, NODES), over the posterior."""
+    return np.asarray(np.einsum("sj,sj->s", weights, values), dtype=np.float64)

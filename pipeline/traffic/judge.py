@@ -194,7 +194,7 @@ def _summary(stream: Stream) -> CalibrationSummary:
         made.watch,
         made.alert,
         made.high,
-        1.0 / made.years,
+        made.rate(float("inf")),
         stream.dwell_days,
         stream.calibrations,
         settings.calibration_seed,

@@ -12,19 +12,7 @@ from scipy.special import ndtr
 
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
-from pipeline.traffic.family import (
-    DISPERSIONS,
-    KINDS,
-    LATTICE,
-    LOWEST,
-    PAD,
-    STEP,
-    ZEROS,
-    family,
-    probabilities,
-    season_shifts,
-    state_likelihood,
-)
+from pipeline.traffic.family import KINDS, PAD, family, probabilities, season_shifts
 from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
@@ -32,7 +20,9 @@ IntArray = NDArray[np.int64]
 
 SDS = (0.0, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0)  # classes of a look's error at ten railcars
 FEW = 96  # estimates below it have tables of their own: larger ones are rare
-FEW_LOOKS = 20.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
+DRIFT = 0.05  # standard deviation of the slow drift of a simulated level, log a year
+TURNS_DAYS = 1500.0  # a drift goes half of this one way, then back: it never runs far
+FEW_LOOKS = 60.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
 LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
 
 
@@ -86,7 +76,7 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
     best = np.where(looks[:, -1] > 0.5, first, half).astype(np.float64)
     flat = looks >= 0.9
     # Rounding takes away what another order of summation inside the matrix product may leave.
-    log_like, tail = probabilities(looks)
+    log_like, tail, steady = probabilities(looks)
     log_like = np.round(log_like, 5)
     return Reading(
         day,
@@ -94,7 +84,7 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
         np.arange(len(looks)),
         np.exp(log_like).astype(np.float32),
         tail.astype(np.float32),
-        state_likelihood(looks),
+        np.round(steady, 9).astype(np.float32),
         best,
         last.astype(np.float64),
         looks.min(axis=1) < 0.5,
@@ -119,7 +109,7 @@ def estimate_reading(estimate: IntArray, kind: ErrorClass, day: float) -> Readin
     few = int(estimate.max(initial=0)) < FEW
     table = _readings(kind, FEW if few else COUNT_MAX + 1)
     return Reading(
-        day, table.table, estimate, table.like[estimate], table.tail[estimate], table.state[estimate],
+        day, table.table, estimate, table.like[estimate], table.tail[estimate], table.steady[estimate],
         table.best[estimate], table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
     )  # fmt: skip
 
@@ -136,19 +126,16 @@ class Nodes:
 
     node: IntArray  # (S,), index into BASE
     season: int
-    cdf: FloatArray | None = None  # (S, COUNT_MAX + 1), where the past itself is drawn from instead
+    cdf: FloatArray | None = None  # (S, COUNT_MAX + 1), where the past itself is drawn from as well
 
     def draw(self, rng: np.random.Generator, day: float) -> IntArray:
         """Draw the true number of railcars of each yard on a day."""
         if self.cdf is not None:
             return np.asarray((self.cdf < rng.random(len(self.node))[:, None]).sum(axis=1))
         level, kind = np.divmod(self.node, KINDS)
-        k = np.asarray(DISPERSIONS)[kind // len(ZEROS)]
-        zero = np.asarray(ZEROS)[kind % len(ZEROS)]
-        mean = LOWEST * np.exp(STEP * (level + season_shifts(day)[self.season]))
-        railcars = rng.negative_binomial(k, k / (k + mean))
-        railcars[rng.random(len(k)) < zero] = 0
-        return np.asarray(np.minimum(railcars, COUNT_MAX))
+        place = (PAD + level + season_shifts(day)[self.season]) * KINDS + kind
+        drawn = (family().cdf[place] < rng.random(len(place), dtype=np.float32)[:, None]).sum(axis=1)
+        return np.asarray(np.minimum(drawn, COUNT_MAX))
 
 
 def from_the_past(nodes: Nodes, looks: FloatArray, weight: FloatArray, rng: np.random.Generator) -> Nodes:
@@ -167,9 +154,7 @@ def from_the_past(nodes: Nodes, looks: FloatArray, weight: FloatArray, rng: np.r
         (looks,), how far each is a piece of evidence of its own.
     rng : numpy.random.Generator
     """
-    cube = family().pmf.reshape(LATTICE, KINDS, COUNT_MAX + 1)
-    level, kind = np.divmod(nodes.node, KINDS)
-    pmf = cube[PAD + level, kind]
+    pmf = family().pmf[PAD * KINDS + nodes.node]
     alone = np.maximum(pmf @ looks.T, 1e-9)
     share = rng.exponential(size=alone.shape) * weight
     past = pmf * ((share / share.sum(axis=1, keepdims=True) / alone) @ looks)
@@ -199,13 +184,19 @@ def quiet_looks(
     dwell_days: FloatArray | float,
     rng: np.random.Generator,
 ) -> Iterator[Reading]:
-    """Yield the readings of quiet yards on the given days: a state stays for `dwell_days`, then is drawn anew."""
+    """Yield the readings of quiet yards on the given days.
+
+    A state stays for `dwell_days`, then is drawn anew; what is counted of it drifts slowly, another way in each yard.
+    """
     truth = nodes.draw(rng, float(days[0]))
     before = float(days[0])
+    slope, phase = rng.normal(0.0, DRIFT / 365.2425, len(truth)), rng.random(len(truth))
     for day, kind in zip(days, classes, strict=True):
         stays = rng.random(len(truth)) < np.exp(-(float(day) - before) / dwell_days)
         truth = np.where(stays, truth, nodes.draw(rng, float(day)))
-        noise = rng.standard_normal(len(truth)) * kind.sd_at(truth)
-        estimate = np.clip(np.rint(truth + noise), 0, COUNT_MAX).astype(np.int64)
+        way = np.abs((float(day) / TURNS_DAYS + phase) % 1.0 - 0.5) - 0.25
+        counted = truth * np.exp(slope * TURNS_DAYS * way)
+        noise = rng.standard_normal(len(truth)) * kind.sd_at(counted)
+        estimate = np.clip(np.rint(counted + noise), 0, COUNT_MAX).astype(np.int64)
         yield estimate_reading(estimate, kind, float(day))
         before = float(day)

@@ -17,7 +17,7 @@ from pipeline.traffic.calibrate import calibrate as simulate
 from pipeline.traffic.dwell import GRID, dwell_posterior, middle
 from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
 from pipeline.traffic.episodes import RANK, Episode
-from pipeline.traffic.family import SPAN, family
+from pipeline.traffic.family import family
 from pipeline.traffic.likelihood import Evidence, N
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, from_the_past, reading_of
 
@@ -128,8 +128,9 @@ class Stream:
         told = [look for look in recent if look.likelihood.min() < 0.5]
         if season == 0 and told:
             gaps = np.diff([told[0].day - 1e9, *(look.day for look in told)])
+            stayed = np.exp(-gaps / self.dwell_days)
             vectors = np.array([look.likelihood for look in told])
-            quiet_days = from_the_past(quiet_days, vectors, -np.expm1(-gaps / self.dwell_days), rng)
+            quiet_days = from_the_past(quiet_days, vectors, (1.0 - stayed) / (1.0 + stayed), rng)
         self.calibration = simulate(
             np.array([look.day for look in recent]),
             classes,
@@ -240,7 +241,7 @@ def _bounded(reading: Reading) -> bool:
 
 def _mean_range(step: Step) -> tuple[float, float]:
     """Return the central 90 % of the baseline's mean, railcars."""
-    means = family().mean[:SPAN]
+    means = family().mean
     order = np.argsort(means, kind="stable")
     cdf = np.cumsum(step.weights[0][order].astype(np.float64))
     low, high = np.searchsorted(cdf, (0.05, 0.95))

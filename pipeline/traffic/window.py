@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.traffic.family import (
     BASE,
-    DISPERSIONS,
     KINDS,
     LATTICE,
     LEVELS,
     NODES,
     PAD,
     SEASONS,
+    SHAPES,
     ZEROS,
     family,
     season_shifts,
@@ -187,7 +187,7 @@ class Window:
     def _season(self, row: int, days: FloatArray, window: slice, groups: list[tuple[Float32Array, IntArray]]) -> int:
         # The share of empty days is that of the best node so far; level and dispersion are free in each season.
         zero = int((family().prior + self.total[row]).argmax()) % len(ZEROS)
-        kinds = np.arange(len(DISPERSIONS)) * len(ZEROS) + zero
+        kinds = np.arange(SHAPES) * len(ZEROS) + zero
         block = self._block(row, groups).reshape(len(days), LATTICE, KINDS)[:, :, kinds]
         steps = np.arange(-PAD, PAD + 1)
         lifted = np.stack([block[:, PAD + step : PAD + step + LEVELS] for step in steps])

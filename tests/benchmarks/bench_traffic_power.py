@@ -4,7 +4,8 @@
 
 Found means: a look of the surge reaches the alert level (0.5 false alarms a year). A surge is a level: the yard holds
 a Poisson number about so many railcars, or its quiet traffic where that is more. Each yard has one, at a random time
-of its third to sixth year.
+of its third to sixth year. Beside it stands the ceiling: what the optimal sum finds that knows the yard's true law
+and the surge's own level (tests/support/traffic_ceiling.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import median
 import numpy as np
 
 from pipeline.config import AlarmSettings
+from tests.support.traffic_ceiling import sums, threshold
 from tests.support.traffic_stack import live
 from tests.support.traffic_world import Rise, Yard
 
@@ -50,6 +52,8 @@ def main() -> None:
             continue
         began, looked, at_first = time.process_time(), 0, 0
         delays: list[float] = []
+        ceiling: list[float] = []
+        level = threshold(Yard(), cars, settings.budget_per_year, 1_000_000 * args.seed + 7)
         for c in range(args.calibrations):
             seed = 1_000_000 * args.seed + 10 * c
             rng = np.random.default_rng([seed, 5])
@@ -63,10 +67,16 @@ def main() -> None:
             found = hits.any(axis=0)
             at_first += int((found & (hits.argmax(axis=0) == during.argmax(axis=0))).sum())
             delays += [float(since[hits[:, k].argmax(), k]) for k in np.flatnonzero(found)]
+            when, best = sums(Yard(), cars, 2 + YEARS, args.yards, seed + 1, rises)
+            best, when = best[when >= lived.days[0]], when[when >= lived.days[0]]
+            when = when[:, None] - lived.first_day - starts[None, :]
+            best_hits = (when >= 0) & (when < days) & (best >= level)
+            ceiling += [float(when[best_hits[:, k].argmax(), k]) for k in np.flatnonzero(best_hits.any(axis=0))]
         spent, surges = time.process_time() - began, args.calibrations * args.yards
         print(f"\n{name}: {surges} surges, {looked} had a look ({spent:.0f} s of CPU); asked {ASKED[name]}")
         told = f", median after {median(delays):.1f} d" if delays else ""
-        print(f"  found {len(delays) / looked:.3f}, at the first look {at_first / looked:.3f}{told}", flush=True)
+        print(f"  found {len(delays) / looked:.3f}, at the first look {at_first / looked:.3f}{told}")
+        print(f"  ceiling: found {len(ceiling) / looked:.3f}, median after {median(ceiling):.1f} d", flush=True)
 
 
 if __name__ == "__main__":

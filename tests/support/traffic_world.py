@@ -192,7 +192,7 @@ def an_observation(
     at: datetime, seen: float, sd: float = 2.0, *, limit: int = 0, site: str = "yard", sensor: str = "sentinel-2"
 ) -> Observation:
     """Return a counted look; `limit` above 0 makes it "at most `limit`"."""
-    vector = _vector(round(seen), sd, limit)
+    vector = look_vector(round(seen), sd, limit)
     possible = np.flatnonzero(np.asarray(vector) >= 0.2585)
     low, high = float(possible[0]), float(possible[-1])
     number = 0.0 if limit else float(seen)
@@ -207,7 +207,8 @@ def an_observation(
 
 
 @lru_cache(maxsize=20_000)
-def _vector(seen: int, sd: float, limit: int) -> tuple[float, ...]:
+def look_vector(seen: int, sd: float, limit: int) -> tuple[float, ...]:
+    """Return the likelihood over 0…COUNT_MAX of a number seen with an error, or of an upper limit."""
     if limit:
         # What was seen lay at or below the limit: the probability of that, for each true number.
         spread = np.maximum(sd * np.sqrt((N + 10) / 20), 0.05)

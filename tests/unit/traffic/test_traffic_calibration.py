@@ -8,22 +8,22 @@ import pytest
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.band import pit_share, predict, quiet_pmf
-from pipeline.traffic.calibrate import Calibration, calibrate, from_json, to_json
+from pipeline.traffic.calibrate import AIM, Calibration, calibrate, from_json, to_json
 from pipeline.traffic.dwell import GRID, dwell_posterior, middle
-from pipeline.traffic.family import KINDS, SPAN, family
+from pipeline.traffic.family import KINDS, NODES, family
 from pipeline.traffic.likelihood import evidence
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, look_vectors, tiled
 from tests.support.traffic_world import START, Yard, a_series, an_observation
 
 DAYS = 16_000.0 + np.arange(0.0, 400.0, 6.0)
 CLASSES = [ErrorClass(2.0, 0), ErrorClass(4.0, 20)] * (len(DAYS) // 2) + [ErrorClass(2.0, 0)] * (len(DAYS) % 2)
-NODES = Nodes(np.full(60, 15 * KINDS + 4), 0)
+YARDS = Nodes(np.full(60, 15 * KINDS + 4), 0)
 SETTINGS = AlarmSettings(calibration_years=120)
 
 
 def _made(cache: Path | None = None, **changes: object) -> Calibration:
     settings = SETTINGS.model_copy(update=changes)
-    return calibrate(DAYS, CLASSES, NODES, np.full(60, 5.0), 5.0, settings, cache)
+    return calibrate(DAYS, CLASSES, YARDS, np.full(60, 5.0), 5.0, settings, cache)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_tiers_are_in_order_and_rates_fall_with_the_score(made: tuple[Calibratio
     assert found.watch <= found.alert <= found.high
     rates = [found.rate(score) for score in (found.watch, found.alert, found.high, found.high + 50)]
     assert rates == sorted(rates, reverse=True)
-    assert rates[-1] == pytest.approx(1 / found.years), "never below what was checked"
+    assert rates[-1] == pytest.approx(1 / (AIM * found.years)), "never below what was checked"
     assert found.rate(found.alert) == pytest.approx(SETTINGS.budget_per_year, rel=0.1)
 
 
@@ -62,7 +62,7 @@ def test_json_loses_nothing(made: tuple[Calibration, Path]):
 
 def test_other_inputs_are_another_calibration(made: tuple[Calibration, Path], tmp_path: Path):
     found, _ = made
-    other = calibrate(DAYS[::2], CLASSES[::2], NODES, np.full(60, 5.0), 5.0, SETTINGS, tmp_path)
+    other = calibrate(DAYS[::2], CLASSES[::2], YARDS, np.full(60, 5.0), 5.0, SETTINGS, tmp_path)
     assert other.digest != found.digest
     assert _made(calibration_seed=1).digest != found.digest
 
@@ -85,7 +85,7 @@ def test_a_look_is_put_into_its_own_error_class(sd: float, limit: int):
 
 
 def test_the_dwell_is_seen_in_neighbouring_looks():
-    quiet = np.zeros(SPAN, dtype=np.float32)
+    quiet = np.zeros(NODES, dtype=np.float32)
     quiet[(3 + 15) * KINDS + 4] = 1.0
     pmf = quiet_pmf(quiet)
     found = []
@@ -99,7 +99,7 @@ def test_the_dwell_is_seen_in_neighbouring_looks():
 
 
 def test_the_band_holds_ninety_percent_of_what_a_look_states():
-    weights = np.zeros(SPAN, dtype=np.float32)
+    weights = np.zeros(NODES, dtype=np.float32)
     weights[(3 + 20) * KINDS + 4] = 1.0
     pmf = quiet_pmf(weights)
     assert pmf.sum() == pytest.approx(1.0)

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.engine import Engine
-from pipeline.traffic.family import BASE, KINDS, NODES, SEASONS, family, season_shifts
+from pipeline.traffic.family import BASE, KINDS, NODES, PHASES, SEASONS, family, season_shifts, steady_place
 from pipeline.traffic.quiet import ErrorClass, Nodes, estimate_reading, quiet_looks
 from pipeline.traffic.window import Window
 
@@ -47,7 +47,7 @@ def test_the_guard_and_the_reach_hold():
 def test_a_season_is_found_and_none_is_not():
     days = DAYS + np.arange(0, 1200, 5.0)
     yearly = _engine(8)
-    _feed(yearly, days, season=1 + 8 + 3, node=18 * KINDS + 7)
+    _feed(yearly, days, season=1 + 2 * PHASES + 4, node=18 * KINDS + 7)
     amplitude = [SEASONS[s][0] for s in yearly.window.season]
     assert np.mean(np.array(amplitude) > 0) >= 0.75
     flat = _engine(8)
@@ -86,3 +86,41 @@ def test_a_replaced_look_leaves_one():
     window.put(1.0, table, row, np.ones(1), np.ones(1), replace=False)
     window.put(1.1, table, row, np.full(1, 0.5), np.ones(1), replace=True)
     assert window.days == [1.1] and window.weight[0, 0] == 0.5
+
+
+def test_every_shape_holds_visits_that_the_past_need_not_have_shown():
+    fam = family()
+    quiet = fam.pmf[(3 + 15) * KINDS + 3 * 3]  # about ten railcars every day, never empty
+    assert 1e-4 < quiet[40:].sum() < 5e-3, "a visit of forty is rare and no wonder"
+    assert quiet[73:].sum() < 0.4 * quiet[40:].sum()
+    assert fam.pmf[:, 0].max() < 1.0 and fam.mean[(3 + 15) * KINDS + 3 * 3] == pytest.approx(9.6, abs=0.2)
+
+
+def test_steady_traffic_is_looked_up_by_its_level():
+    levels = np.array([0.0, 4.0, 16.0, 64.0, 1e4])
+    means = family().steady @ np.arange(family().steady.shape[1])
+    assert means[steady_place(levels)][1:4] == pytest.approx(levels[1:4], rel=0.01)
+    assert steady_place(levels)[[0, 4]].tolist() == [0, len(means) - 1]
+
+
+def _sum_after(counts: list[int], step: float) -> float:
+    """Return the log sum after a quiet year and then these counts, `step` days apart."""
+    engine = _engine(1)
+    _feed(engine, DAYS + np.arange(0, 400, 5.0))
+    days = DAYS + 405 + step * np.arange(len(counts))
+    steps = [
+        engine.step(estimate_reading(np.array([n]), ErrorClass(2.0, 0), float(day)))
+        for n, day in zip(counts, days, strict=True)
+    ]
+    return float(steps[-1].log_sum[0])
+
+
+def test_looks_at_the_same_standing_cars_count_once():
+    alone, day_by_day, weekly = _sum_after([24], 7.0), _sum_after([24] * 3, 0.2), _sum_after([24] * 3, 7.0)
+    assert weekly > alone + 1.5
+    assert abs(day_by_day - alone) < 0.4 * (weekly - alone)
+
+
+def test_one_empty_look_does_not_end_a_surge_that_had_been_growing():
+    steady, broken = _sum_after([30] * 4, 7.0), _sum_after([30, 30, 0, 30], 7.0)
+    assert _sum_after([30], 7.0) < broken < steady
