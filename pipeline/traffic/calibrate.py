@@ -26,7 +26,7 @@ DAYS_A_YEAR = 365.2425
 WARM_YEARS = 2.0  # before counting begins: the baseline fills
 # Thresholds aim at this share of the budget, and rates are stated so much higher than simulated: the simulation draws
 # from the family, and yards of other families, or whose bias drifts one way, give up to a third more alarms than it.
-AIM = 0.8
+AIM = 0.82
 OPENS_MORE = 1.5  # runs of the first pass are more than episodes of the second: it opens them lower, then looks again
 TABLE = 160  # points that a calibrated curve is kept at
 

@@ -22,7 +22,7 @@ SDS = (0.0, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0)  # classes of a look's error a
 FEW = 96  # estimates below it have tables of their own: larger ones are rare
 DRIFT = 0.05  # standard deviation of the slow drift of a simulated level, log a year
 TURNS_DAYS = 1500.0  # a drift goes half of this one way, then back: it never runs far
-FEW_LOOKS = 60.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
+FEW_LOOKS = 25.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
 LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
 
 

@@ -116,7 +116,7 @@ def _sum_after(counts: list[int], step: float) -> float:
 
 
 def test_looks_at_the_same_standing_cars_count_once():
-    alone, day_by_day, weekly = _sum_after([24], 7.0), _sum_after([24] * 3, 0.2), _sum_after([24] * 3, 7.0)
+    alone, day_by_day, weekly = _sum_after([24], 7.0), _sum_after([24] * 3, 1.0), _sum_after([24] * 3, 7.0)
     assert weekly > alone + 1.5
     assert abs(day_by_day - alone) < 0.4 * (weekly - alone)
 
