@@ -100,8 +100,9 @@ class Scores:
 
 
 def _extended(x: FloatArray, at: FloatArray, y: FloatArray) -> FloatArray:
-    # Beyond the largest simulated value only the order matters: a rate below what was checked is never printed.
-    out = np.interp(x, at, y, left=-np.inf)
+    # Beyond the largest simulated value only the order matters: a rate below what was checked is never printed. Below
+    # the smallest, the rate is that of all runs together: where hardly any ever came, any is rare.
+    out = np.interp(x, at, y)
     return np.asarray(np.where(x > at[-1], y[-1] + (x - at[-1]), out))
 
 
@@ -308,6 +309,8 @@ class Engine:
         self.sums_before[closed] = 0.0
         self.rise[closed] = 0.0
         self.rise_before[closed] = 0.0
+        self.peak[closed] = 0.0
+        self.peak_before[closed] = 0.0
         self.window.rebuild(rows)
 
 

@@ -229,6 +229,12 @@ def test_an_episode_ends_with_two_looks_inside_the_band_and_lasting_traffic_is_a
     assert sum(s.first_alarm_at >= rows[len(quiet)].observed_at for s in long.surges) == 1
 
 
+def test_a_surge_that_has_ended_lends_nothing_to_the_next_look(alarms: AlarmSettings, calibrations: Path):
+    rows = _then(_quiet(), [73, 70, 5, 4, 9, 8])
+    found = judge(a_site(), rows, alarms, cache_dir=calibrations)
+    assert len([s for s in found.surges if s.first_alarm_at >= rows[-6].observed_at]) == 1
+
+
 def test_the_baseline_is_frozen_while_an_episode_is_open(alarms: AlarmSettings, calibrations: Path):
     quiet = _quiet()
     rows = _then(quiet, [60] * 20)
