@@ -198,8 +198,8 @@ def _curve(maxima: FloatArray, years: float) -> tuple[FloatArray, FloatArray]:
     """Return (x ascending, -log rate) of runs at least as strong."""
     if maxima.size < 2 or maxima[0] <= maxima[-1]:
         # Hardly anything ever came: whatever comes is as rare.
-        x, y = (float(maxima[0]) if maxima.size else 0.0), float(np.log(years / max(maxima.size, 1)))
-        return np.array([x, x + 12.0]), np.array([y, y + 12.0])
+        least, score = (float(maxima[0]) if maxima.size else 0.0), float(np.log(years / max(maxima.size, 1)))
+        return np.array([least, least + 12.0]), np.array([score, score + 12.0])
     rank = np.unique(np.round(np.geomspace(1, maxima.size, TABLE)).astype(np.int64))
     x, y = maxima[rank - 1][::-1], -np.log(rank[::-1] / years)
     x, first = np.unique(x, return_index=True)

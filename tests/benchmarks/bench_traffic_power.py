@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.config import AlarmSettings
 from tests.support.traffic_ceiling import sums, threshold

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import chi2
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.config import AlarmSettings
 from tests.support.traffic_stack import live
