@@ -22,18 +22,23 @@ def train(
 ) -> None:
     """Rebuild the trained counter of fine images from simulated scenes, with its card.
 
-    The same libraries give the same bytes; it takes some minutes of one core.
+    Needs the extra `train` (pip install 'railwatch[train]'). The same libraries on the same kind of processor give
+    the same bytes; it takes about an hour of one core and 4 GB of memory.
 
     Example:
       railwatch train --check
       railwatch train --out trained
     """
     import tempfile
+    from importlib.util import find_spec
 
     from pipeline.counting.resolved.artifact import FOLDER
     from pipeline.counting.resolved.teach import train as teach_all
+    from pipeline.errors import ImageError
 
     door(context)
+    if find_spec("jax") is None or find_spec("optax") is None:
+        raise ImageError("training needs the extra `train`: pip install 'railwatch[train]'")
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) if check else (folder or FOLDER)
         written = teach_all(target, say=lambda line: typer.echo(line, err=True))

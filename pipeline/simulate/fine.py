@@ -15,7 +15,7 @@ from shapely.geometry import LineString
 from pipeline.model import Grid, Look, RailcarKind, Scene, Site, Track
 from pipeline.simulate.fine_canvas import CANVAS_BANDS, Canvas, Solid, swept
 from pipeline.simulate.fine_clutter import paint_clutter
-from pipeline.simulate.fine_conditions import BAND_NAMES, Conditions
+from pipeline.simulate.fine_conditions import BAND_NAMES, SENSOR, Conditions
 from pipeline.simulate.fine_ground import paint_ground, paint_snow
 from pipeline.simulate.fine_roofs import roof_pattern
 from pipeline.simulate.fine_sensor import expose
@@ -61,6 +61,28 @@ def render_fine(
     crs : str
         Projected, of tracks and image.
     """
+    return render_views(tracks, cars, (conditions,), rng, crs=crs)[0]
+
+
+def render_views(
+    tracks: Sequence[Track],
+    cars: Sequence[PlacedCar],
+    views: Sequence[Conditions],
+    rng: np.random.Generator,
+    *,
+    crs: str = "EPSG:32652",
+) -> tuple[FineScene, ...]:
+    """Render one yard as several sensors see it at the same moment.
+
+    Parameters
+    ----------
+    tracks, cars, rng, crs
+        As in `render_fine`.
+    views : sequence of Conditions
+        The first says all about light and ground; of the others only the sensor and the drawn lines count. Their
+        ground sampling is rounded to a multiple of the first one's canvas.
+    """
+    conditions = views[0]
     decoys = _decoy_lines(tracks, conditions.decoys, rng)
     grid = _grid([t.line for t in (*tracks, *decoys)], conditions, crs)
     oversampling = max(int(np.ceil(conditions.gsd_m / 0.34)), 2 if conditions.gsd_m > 0.35 else 1)
@@ -73,10 +95,19 @@ def render_fine(
     _paint_solids(canvas, solids, conditions, rng)
     if conditions.contrast < 1:
         canvas.values = bare + np.float32(conditions.contrast) * (canvas.values - bare)
-    digital = expose(canvas.values, oversampling, conditions, rng)
-    drawn = _drawn_tracks((*tracks, *decoys), conditions, rng)
-    site = make_site(drawn, crs, margin_m=MARGIN_M)
-    return FineScene(grid, BAND_NAMES[conditions.bands], digital, site, tuple(cars), tuple(tracks), conditions)
+    out = []
+    for index, view in enumerate(views):
+        c, k = view, oversampling
+        if index:
+            k = max(round(view.gsd_m / canvas.step_m), 1)
+            c = replace(conditions, gsd_m=k * canvas.step_m, **{name: getattr(view, name) for name in SENSOR})
+        digital = expose(canvas.values, k, c, rng)
+        a, b, x, d, e, y = canvas.grid.transform
+        seen = Grid(crs, (a * k, b * k, x, d * k, e * k, y), digital.shape[2], digital.shape[1]) if index else grid
+        drawn = _drawn_tracks((*tracks, *decoys), c, rng)
+        site = make_site(drawn, crs, margin_m=MARGIN_M)
+        out.append(FineScene(seen, BAND_NAMES[c.bands], digital, site, tuple(cars), tuple(tracks), c))
+    return tuple(out)
 
 
 def fine_look(scene: FineScene, *, scene_id: str = "SIM_20231005", day: datetime | None = None) -> Look:
@@ -178,7 +209,8 @@ def _paint_solids(canvas: Canvas, solids: Sequence[Solid], c: Conditions, rng: n
     sun = np.deg2rad(90.0 - c.sun_azimuth_deg)
     reach = 1.0 / float(np.tan(np.deg2rad(c.sun_elevation_deg)))
     away = (-float(np.cos(sun)) * reach, -float(np.sin(sun)) * reach)
-    depth = float(rng.uniform(0.6, 1.0)) * (0.6 if c.sky == "haze" else 1.0)
+    depth = float(rng.uniform(0.6, 1.0)) if c.shade is None else c.shade
+    depth *= 0.6 if c.sky == "haze" else 1.0
     # Shade is lit by blue sky alone.
     dark = 1 - depth * np.array([0.62, 0.70, 0.76, 0.80])
     view = np.deg2rad(90.0 - c.view_azimuth_deg)
@@ -189,14 +221,14 @@ def _paint_solids(canvas: Canvas, solids: Sequence[Solid], c: Conditions, rng: n
     else:
         shadows = [solid.footprint().buffer(0.8) for solid in solids if solid.height_m > 1 and solid.base_m == 0]
         dark = np.full(CANVAS_BANDS, rng.uniform(0.7, 0.92))
-    canvas.shade(canvas.mask(shadows), dark)
+    canvas.shade(canvas.mask(shadows), dark, c.penumbra_m)
     low = [solid for solid in solids if solid.height_m < 2.0]
     for solid in low:
         _paint_one(canvas, solid, lean, c, rng)
     if sunny and low:
         deck = canvas.mask([translate(s.footprint(), lean[0] * s.height_m, lean[1] * s.height_m) for s in low])
         tall = [_shadow(s, away, s.height_m - DECK_M) for s in solids if s.height_m > 2.0]
-        canvas.shade(deck & canvas.mask(tall), dark)
+        canvas.shade(deck & canvas.mask(tall), dark, c.penumbra_m)
     for solid in sorted((s for s in solids if s.height_m >= 2.0), key=lambda s: s.height_m):
         _paint_one(canvas, solid, lean, c, rng)
 

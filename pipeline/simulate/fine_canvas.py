@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 from shapely.affinity import translate
 from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -80,17 +81,17 @@ class Canvas:
             out += np.float32(weight) * self._smooth_noise(scale)
         return out
 
-    def _smooth_noise(self, scale_m: float) -> Array:
+    def _smooth_noise(self, scale_m: float) -> NDArray[np.floating[Any]]:
         sigma = scale_m / self.step_m
         shrink = max(int(sigma / 2), 1)  # smooth fields are made coarse and enlarged
-        rows, columns = (n // shrink + 3 for n in self.grid.shape)
-        field = self.rng.standard_normal((rows, columns)).astype(np.float32)
+        rows, columns = (n // shrink + 4 for n in self.grid.shape)
+        field: NDArray[np.floating[Any]] = self.rng.standard_normal((rows, columns)).astype(np.float32)
         if sigma > 0.3:
-            field = gaussian_filter(field, sigma / shrink)
+            field = gaussian_filter(field, sigma / shrink, truncate=3.0)
         field /= max(float(field.std()), 1e-6)
         if shrink > 1:
-            field = zoom(field, shrink, order=1)
-        cut: Array = field[: self.grid.height, : self.grid.width]
+            field = _enlarged(field, shrink)
+        cut: NDArray[np.floating[Any]] = field[: self.grid.height, : self.grid.width]
         return cut
 
     def fill(self, where: NDArray[np.bool_], colour: NDArray[np.float64], texture: Array | float = 1.0) -> None:
@@ -105,8 +106,13 @@ class Canvas:
         for band in range(CANVAS_BANDS):
             self.values[band][where] = (1 - a) * self.values[band][where] + a * np.float32(colour[band])
 
-    def shade(self, where: NDArray[np.bool_], factors: NDArray[np.float64]) -> None:
-        """Darken the masked pixels by a factor for each band, shape (4,)."""
+    def shade(self, where: NDArray[np.bool_], factors: NDArray[np.float64], soft_m: float = 0.0) -> None:
+        """Darken the masked pixels by a factor for each band, shape (4,), with edges `soft_m` wide."""
+        if soft_m > self.step_m:
+            depth = gaussian_filter(where.astype(np.float32), soft_m / 2 / self.step_m)
+            for band in range(CANVAS_BANDS):
+                self.values[band] *= 1 - np.float32(1 - factors[band]) * depth
+            return
         for band in range(CANVAS_BANDS):
             self.values[band][where] *= np.float32(factors[band])
 
@@ -133,6 +139,18 @@ class Canvas:
         u = (dx * cos + dy * sin) / (solid.length_m / 2)
         v = (-dx * sin + dy * cos) / (solid.width_m / 2)
         return slice(r0, r1), slice(c0, c1), u.astype(np.float32), v.astype(np.float32)
+
+
+def _enlarged(field: NDArray[np.floating[Any]], factor: int) -> NDArray[np.floating[Any]]:
+    """Interpolate a field linearly to `factor` times its size less one cell."""
+    at = np.arange((field.shape[0] - 1) * factor, dtype=np.float32) / np.float32(factor)
+    across = np.arange((field.shape[1] - 1) * factor, dtype=np.float32) / np.float32(factor)
+    column = across.astype(np.int64)
+    part = across - column
+    wide = field[:, column] * (1 - part) + field[:, column + 1] * part
+    row = at.astype(np.int64)
+    share = (at - row)[:, None]
+    return np.asarray(wide[row] * (1 - share) + wide[row + 1] * share)
 
 
 def swept(shape: Polygon, vector: tuple[float, float]) -> BaseGeometry:

@@ -46,22 +46,69 @@ class Conditions:
     plain_cars: bool = False  # upper sides without the patterns of their kinds
     rail_strength: float = 1.0  # how clearly rails and sleepers show, 0..1
     decoys: int = 0  # tracks of the site that lie on rows of trailers, roads or roofs instead of rails
+    bare: bool = False  # one even surface everywhere: no country, track beds or stains
+    shade: float | None = None  # depth of shadows, 0 (none) to 1; None draws it
+    penumbra_m: float = 0.0  # by which the edges of shadows are soft
+    any_albedo: bool = False  # cars from coal black to fresh white, 0.03 to 0.8, one fleet alike or every car its own
+
+
+# What a second sensor may have of its own.
+SENSOR = (
+    "haze", "psf_px", "sharpen", "noise", "jpeg", "bands", "bits", "gamma", "misalignment_m", "track_jitter_m",
+)  # fmt: skip
 
 
 def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
     """Draw conditions as widely as the counter shall know them.
 
-    One scene in five is snowed in, one in five overcast, one in ten hazy; two in five have weakened contrast; a third
-    have cars of unseen colours; all have shifted tracks.
+    Half of the scenes are clear days over bare ground, a tenth of those drawn as a plain picture without beds or
+    rails. Of the others a quarter is snowed in, a quarter overcast, one in eight hazy; half have weakened contrast;
+    a third have cars of unseen colours.
     """
+    return _ordinary(rng, gsd_m) if rng.random() < 0.5 else _adverse(rng, gsd_m)
+
+
+def _ordinary(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw a clear day."""
+    bare = bool(rng.random() < 0.12)
+    return Conditions(
+        gsd_m=gsd_m,
+        sun_elevation_deg=float(rng.uniform(18.0, 68.0)),
+        sun_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        off_nadir_deg=float(rng.uniform(0.0, 16.0)),
+        view_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        haze=float(rng.choice([0.0, rng.uniform(0.0, 0.12)])),
+        wet=float(rng.choice([0.0, rng.uniform(0.1, 0.7)])),
+        psf_px=float(rng.uniform(0.35, 0.7)),
+        noise=float(np.exp(rng.uniform(np.log(0.002), np.log(0.010)))),
+        bands=("pan", "rgb", "rgbn")[int(rng.integers(3))],
+        bits=8 if rng.random() < 0.5 else 16,
+        gamma=float(rng.choice([1.0, rng.uniform(0.6, 1.2)])),
+        misalignment_m=float(abs(rng.normal(0.0, 0.5))),
+        track_jitter_m=float(rng.choice([0.0, rng.uniform(0.0, 0.4)])),
+        rotation_deg=float(rng.choice([0.0, rng.uniform(-45.0, 45.0)])),
+        clutter=float(rng.uniform(0.0, 1.0)),
+        rail_strength=float(rng.choice([1.0, 0.0, rng.uniform(0.0, 1.0)])) if bare else 1.0,
+        decoys=int(rng.choice([0, 0, 0, 0, 1])),
+        bare=bare,
+        shade=float(rng.choice([0.0, rng.uniform(0.3, 1.0)])) if bare else None,
+        penumbra_m=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
+        plain_cars=bool(bare and rng.random() < 0.7),
+        any_albedo=bool(rng.random() < (0.5 if bare else 0.05)),
+    )
+
+
+def _adverse(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw a day on which something stands in the way."""
     sky: Sky = "sun"
     draw = rng.random()
-    if draw < 0.22:
+    if draw < 0.26:
         sky = "overcast"
-    elif draw < 0.34:
+    elif draw < 0.38:
         sky = "haze"
-    snowed = rng.random() < 0.22
-    contrast = float(rng.uniform(0.35, 1.0)) if rng.random() < 0.4 else 1.0
+    snowed = rng.random() < 0.28
+    contrast = float(rng.uniform(0.32, 1.0)) if rng.random() < 0.5 else 1.0
+    bare = bool(rng.random() < 0.15)
     return Conditions(
         gsd_m=gsd_m,
         sun_elevation_deg=float(rng.uniform(17.0, 70.0)),
@@ -70,25 +117,29 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
         view_azimuth_deg=float(rng.uniform(0.0, 360.0)),
         sky=sky,
         haze=float(rng.uniform(0.15, 0.4)) if sky == "haze" else float(rng.uniform(0.0, 0.15)),
-        snow=float(rng.uniform(0.5, 1.0)) if snowed else 0.0,
+        snow=float(rng.uniform(0.4, 1.0)) if snowed else 0.0,
         roof_snow=float(rng.choice([0.0, rng.uniform(0.1, 0.9)])) if snowed else 0.0,
         wet=float(rng.choice([0.0, rng.uniform(0.1, 0.8)])),
         contrast=contrast,
         unseen_colours=bool(rng.random() < 0.33),
-        psf_px=float(rng.uniform(0.3, 0.7)),
+        psf_px=float(rng.uniform(0.3, 0.9)),
         sharpen=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
-        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.010)))),
+        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.012)))),
         jpeg=float(rng.choice([0.0, 0.0, rng.uniform(2.0, 8.0)])),
         bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],
         bits=8 if rng.random() < 0.6 else 16,
-        gamma=float(rng.uniform(0.6, 1.1)),
-        misalignment_m=float(abs(rng.normal(0.0, 0.6))),
+        gamma=float(rng.uniform(0.5, 1.3)),
+        misalignment_m=float(abs(rng.normal(0.0, 0.8))),
         track_jitter_m=float(rng.choice([0.0, rng.uniform(0.0, 0.4)])),
         rotation_deg=float(rng.choice([0.0, rng.uniform(-45.0, 45.0)])),
         clutter=float(rng.uniform(0.0, 1.0)),
         plain_cars=bool(rng.random() < 0.2),
         rail_strength=float(rng.choice([1.0, rng.uniform(0.0, 1.0)])),
         decoys=int(rng.choice([0, 0, 0, 1, 2])),
+        bare=bare,
+        shade=float(rng.choice([0.0, rng.uniform(0.2, 1.0)])) if bare else None,
+        penumbra_m=float(rng.choice([0.0, rng.uniform(0.0, 1.0)])),
+        any_albedo=bool(rng.random() < 0.15),
     )
 
 
@@ -103,7 +154,7 @@ HARD: dict[str, dict[str, object]] = {
 
 
 def fair_conditions(rng: np.random.Generator, gsd_m: float, hard: str = "plain") -> Conditions:
-    """Draw ordinary conditions, made hard in one named respect (a key of `HARD`): for figures, not for training."""
+    """Draw ordinary conditions, made hard in one named respect (a key of `HARD`): not for training."""
     base = Conditions(
         gsd_m=gsd_m,
         sun_elevation_deg=float(rng.uniform(22.0, 65.0)),
@@ -120,3 +171,9 @@ def fair_conditions(rng: np.random.Generator, gsd_m: float, hard: str = "plain")
         clutter=0.6,
     )
     return replace(base, **HARD[hard])  # type: ignore[arg-type]
+
+
+def usual_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw what most images are like, half of them hard in one respect, with the sun on any side: for intervals."""
+    hard = "plain" if rng.random() < 0.5 else list(HARD)[int(rng.integers(1, len(HARD)))]
+    return replace(fair_conditions(rng, gsd_m, hard), sun_azimuth_deg=float(rng.uniform(0.0, 360.0)))

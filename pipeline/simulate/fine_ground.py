@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
@@ -37,6 +38,9 @@ def paint_ground(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions
     rng : numpy.random.Generator
     """
     lines = [track.line for track in tracks]
+    if conditions.bare:
+        _bare(canvas, lines, conditions, rng)
+        return
     rough = float(rng.uniform(0.2, 1.3))
     fine = rough * canvas.texture((0.3, 1.0, 4.0, 25.0), (0.06, 0.05, 0.05, 0.07))
     everywhere = np.ones(canvas.grid.shape, dtype=bool)
@@ -69,6 +73,22 @@ def paint_ground(canvas: Canvas, tracks: Sequence[Track], conditions: Conditions
         canvas.values *= 1 - np.float32(rng.uniform(0.1, 0.4)) * depth
 
 
+def _bare(canvas: Canvas, lines: Sequence[LineString], conditions: Conditions, rng: np.random.Generator) -> None:
+    """Paint one even surface of any grey or brown, as plain pictures of yards have it."""
+    level = float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
+    colour = level * np.array([1.0, 1.0, 1.0, 1.1, 1.2, 1.1])
+    warm = float(rng.uniform(0.0, 0.5))
+    colour[:3] *= np.array([1 - warm, 1 - warm / 2, 1.0])
+    weights = rng.uniform(0.0, 0.12, 4) * (rng.random(4) < 0.6)
+    texture = 1 + canvas.texture((0.3, 1.5, 8.0, 40.0), [float(weight) for weight in weights])
+    canvas.fill(np.ones(canvas.grid.shape, dtype=bool), colour, texture)
+    if rng.random() < 0.3:
+        bed = canvas.mask([line.buffer(rng.uniform(1.3, 2.5), cap_style="flat") for line in lines])
+        canvas.values[:, bed] *= np.float32(rng.uniform(0.7, 1.3))
+    if conditions.rail_strength > 0:
+        _rails(canvas, lines, conditions.rail_strength, rng)
+
+
 def _stain(canvas: Canvas, lines: Sequence[LineString], rng: np.random.Generator) -> None:
     """Darken parts of the track beds with oil, coal dust or cinders, with abrupt ends at random places."""
     shapes: list[BaseGeometry] = []
@@ -95,10 +115,10 @@ def _rails(canvas: Canvas, lines: Sequence[LineString], strength: float, rng: np
             xy = _points(line, stations)
             heading = np.gradient(xy, axis=0)
             heading /= np.linalg.norm(heading, axis=1, keepdims=True)
-            normal = np.stack([-heading[:, 1], heading[:, 0]], axis=1) * 1.3
-            sleepers += [
-                LineString([p - n, p + n]).buffer(0.13, cap_style="flat") for p, n in zip(xy, normal, strict=True)
-            ]
+            across = np.stack([-heading[:, 1], heading[:, 0]], axis=1) * 1.3
+            along = heading * 0.13
+            corners = [xy - across - along, xy + across - along, xy + across + along, xy - across + along]
+            sleepers += list(np.atleast_1d(np.asarray(shapely.polygons(np.stack(corners, axis=1)))))
         name = "concrete sleeper" if rng.random() < 0.5 else "sleeper"
         canvas.blend(canvas.mask(sleepers), _jitter(name, rng), strength * float(rng.uniform(0.1, 0.7)))
     else:

@@ -38,9 +38,9 @@ def expose(values: Array, oversampling: int, conditions: Conditions, rng: np.ran
     bands = _bands(values, conditions.bands)
     out = []
     for band, sky in zip(bands, _bands(SKY[:, None, None], conditions.bands), strict=True):
-        blurred = gaussian_filter(band, conditions.psf_px * k)
+        blurred = gaussian_filter(band, conditions.psf_px * k, truncate=3.0)
         rows, columns = (n // k for n in blurred.shape)
-        sampled = blurred.reshape(rows, k, columns, k).mean(axis=(1, 3))
+        sampled = blurred[: rows * k, : columns * k].reshape(rows, k, columns, k).mean(axis=(1, 3))
         if conditions.sharpen > 0:
             sampled = sampled + conditions.sharpen * (sampled - gaussian_filter(sampled, 0.8))
         hazy = (1 - conditions.haze) * sampled + conditions.haze * np.float32(sky.mean())

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("numpy", "scipy", "rasterio", "shapely", "scikit-image", "scikit-learn")
+LIBRARIES = ("numpy", "scipy", "rasterio", "shapely", "scikit-image")
 
 
 def environment() -> str:

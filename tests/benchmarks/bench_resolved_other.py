@@ -34,6 +34,11 @@ CASES: dict[str, dict[str, object]] = {
     "any colour": {"any_colour": True},
     "gaps of 0.8 m": {"gap_m": 0.8},
     "single track": {"tracks": 1},
+    "no rails": {"rails": False},
+    "bare, flat cars": {"rails": False, "shadows": False, "flat": True, "any_colour": True},
+    "noise of 8": {"noise": 8.0},
+    "tracks 6.5 m apart": {"spacing_m": 6.5},
+    "dark tone curve": {"gamma": 1.6},
 }
 # Rows of trailers, containers and tanks, and lanes: (image, from (column, row), to (column, row)).
 ANGLES = (0.0, 25.0, 45.0, 90.0, 135.0, 155.0)

@@ -51,10 +51,20 @@ def plain_scene(
     colour: bool = True,
     any_colour: bool = False,
     gap_m: float = 1.1,
+    rails: bool = True,
+    shadows: bool = True,
+    flat: bool = False,
+    noise: float = 2.5,
+    spacing_m: float = 5.0,
+    gamma: float = 1.0,
 ) -> PlainScene:
-    """Draw a straight or gently bent yard with exactly `cars` cars."""
+    """Draw a straight or gently bent yard with exactly `cars` cars.
+
+    Without `rails` there is neither rail nor bed, only ground; `flat` cars are rectangles of one colour; `noise` is
+    in digital numbers of 8 bit.
+    """
     rng = np.random.default_rng(seed)
-    height = tracks * 5.0 + 50
+    height = tracks * spacing_m + 50
     grid = Grid(
         "EPSG:32652",
         (gsd_m, 0, 520_000.0, 0, -gsd_m, 4_700_000.0 + height),
@@ -65,7 +75,7 @@ def plain_scene(
     x = np.arange(-5, length_m + 6, 5.0)
     lines = []
     for k in range(tracks):
-        y = 25 + 5.0 * k + bend * (2 * x / length_m - 1) ** 2
+        y = 25 + spacing_m * k + bend * (2 * x / length_m - 1) ** 2
         lines.append(np.stack([x, y], axis=1))
     scale = FINE / gsd_m
     size = (grid.width * FINE, grid.height * FINE)
@@ -78,9 +88,10 @@ def plain_scene(
 
     bed = (150, 148, 146) if snow else (88, 83, 78)
     draw.rectangle(
-        [0, (height - 25 - 5 * tracks) * scale, size[0], (height - 18) * scale], fill=ground if snow else (98, 93, 88)
+        [0, (height - 25 - spacing_m * tracks) * scale, size[0], (height - 18) * scale],
+        fill=ground if snow else (98, 93, 88),
     )
-    for line in lines:
+    for line in lines if rails else ():
         draw.line(pixel(line), fill=bed, width=int(2.6 * scale))
         for side in (-0.76, 0.76):
             draw.line(pixel(line + np.array([0, side])), fill=(128, 120, 114), width=max(int(0.12 * scale), 1))
@@ -90,7 +101,7 @@ def plain_scene(
     away = -np.array([np.sin(sun), np.cos(sun)]) * reach
     shade = Image.new("L", size, 0)
     pen = ImageDraw.Draw(shade)
-    for outline, kind, _colour in placed:
+    for outline, kind, _colour in placed if shadows else ():
         tall = 1.3 if kind is RailcarKind.FLAT else 3.8
         corners = np.asarray(outline.exterior.coords)[:-1] - [520_000.0, 4_700_000.0]
         hull = LineString(np.vstack([corners, corners + away * tall])).convex_hull
@@ -107,7 +118,7 @@ def plain_scene(
         draw.polygon(pixel(corners), fill=colour_of)
         middle = corners.mean(axis=0)
         inner = {RailcarKind.ORE: 0.72, RailcarKind.TANK: 0.35}.get(kind)
-        if inner:
+        if inner and not flat:
             factor = 0.7 if kind is RailcarKind.ORE else 1.25
             small = middle + (corners - middle) * [0.94, inner]
             draw.polygon(pixel(small), fill=tuple(int(min(c * factor, 255)) for c in colour_of))
@@ -118,7 +129,7 @@ def plain_scene(
     full *= 1 + 0.08 * (texture / texture.std())[..., None]
     blurred = np.stack([gaussian_filter(full[..., b], 0.5 * FINE) for b in range(3)])
     values = blurred.reshape(3, grid.height, FINE, grid.width, FINE).mean(axis=(2, 4))
-    values += rng.normal(0, 2.5, values.shape)
+    values = 255 * np.clip(values / 255, 0, 1) ** gamma + rng.normal(0, noise, values.shape)
     bands: tuple[str, ...] = ("red", "green", "blue")
     if not colour:
         values, bands = values.mean(axis=0, keepdims=True), ("pan",)

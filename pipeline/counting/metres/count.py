@@ -9,7 +9,7 @@ from pipeline.counting.resolved.tell import tell
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
 
 METHOD = "metres"
-METHOD_VERSION = "1.1"
+METHOD_VERSION = "2.0"
 
 
 def count(
@@ -36,4 +36,4 @@ def count(
         The interval is the central 90 % and holds the spread of the pitch; `measures` has the occupied metres.
         `railcar_list` holds the likeliest cut into cars, whose joints are mostly guessed.
     """
-    return tell(look, site, "medium", METHOD, METHOD_VERSION)
+    return tell(look, site, "medium", METHOD, METHOD_VERSION, by_metres=True)

@@ -1,4 +1,4 @@
-"""The trained classifiers as the package carries them: one file of arrays and a card."""
+"""The trained counter as the package carries it: one file of arrays and a card."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from numpy.typing import NDArray
 
 from pipeline.counting.resolved.card import card_text
 from pipeline.counting.resolved.segment import Weights
-from pipeline.counting.resolved.trees import Trees, trees_from_arrays
 from pipeline.errors import ImageError
 
 FOLDER = Path(__file__).parent / "trained"
-PARTS = ("centred", "first", "occupied", "boundary", "kind")
+PARTS = ("network", "places")
 RANGES = ("fine", "medium")  # up to 1.5 m; 1.5 to 5 m
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """The classifiers of one range of ground sampling."""
+    """The trained counter of one range of ground sampling."""
 
-    centred: Trees  # is this station on the rails?
-    first: Trees  # occupied, at first sight
-    occupied: Trees  # with the second look's features
-    boundary: Trees
-    kind: Trees
+    network: Mapping[str, NDArray[np.float32]]  # parameters, as `network.initial` names them
+    places: Mapping[str, NDArray[np.float32]]  # those of the network that finds the rails, see `places`
     weights: Weights
     prior: Mapping[str, float]  # log-odds of a positive sample in training: occupied, boundary
     trained: Mapping[str, tuple[float, float]]  # range of each look statistic over the training scenes
     spread: Mapping[str, list[float]]  # terms of the interval, see `spread.spread_of`
 
 
-def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mapping[str, Any]) -> Path:
-    """Write classifiers and card, byte for byte the same for the same content.
+def rounded(params: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return parameters as the artifact holds them: of half precision."""
+    return {name: value.astype(np.float16).astype(np.float32) for name, value in params.items()}
+
+
+def write_model(
+    folder: Path, name: str, params: Mapping[str, Mapping[str, NDArray[np.float32]]], card: Mapping[str, Any]
+) -> Path:
+    """Write parameters and card, byte for byte the same for the same content.
 
     Parameters
     ----------
@@ -49,15 +52,13 @@ def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mappi
         Made when it does not exist.
     name : str
         A word of `RANGES`.
-    parts : mapping
-        One `Trees` for each of `PARTS`.
+    params : mapping
+        Part of `PARTS` to its parameters; written in half precision.
     card : mapping
-        What `Model` needs besides the trees, and how they were trained; JSON.
+        What `Model` needs besides the network, and how it was trained; JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {}
-    for part in PARTS:
-        arrays |= parts[part].arrays(part)
+    arrays = {f"{part}.{key}": value.astype(np.float16) for part in PARTS for key, value in params[part].items()}
     path = folder / f"{name}.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for key in sorted(arrays):
@@ -75,7 +76,7 @@ def write_model(folder: Path, name: str, parts: Mapping[str, Trees], card: Mappi
 
 @lru_cache(maxsize=4)
 def load_model(name: str, folder: Path = FOLDER) -> Model:
-    """Load the classifiers of a range.
+    """Load the counter of a range.
 
     Raises
     ------
@@ -92,14 +93,14 @@ def load_model(name: str, folder: Path = FOLDER) -> Model:
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise ImageError(f"the trained counter {path} does not match its card; rebuild it with: railwatch train")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    centred, first, occupied, boundary, kind = (trees_from_arrays(arrays, part) for part in PARTS)
+        arrays = {key: archive[key].astype(np.float32) for key in archive.files}
+    parts = {
+        part: {key.removeprefix(f"{part}."): value for key, value in arrays.items() if key.startswith(f"{part}.")}
+        for part in PARTS
+    }
     return Model(
-        centred,
-        first,
-        occupied,
-        boundary,
-        kind,
+        network=parts["network"],
+        places=parts["places"],
         weights=Weights(**card["weights"]),
         prior=card["prior"],
         trained={key: (float(low), float(high)) for key, (low, high) in card["trained"].items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon, box
 
 from pipeline.counting.resolved.artifact import Model
-from pipeline.counting.resolved.cars import body_outline
+from pipeline.counting.resolved.cars import railcars
 from pipeline.counting.resolved.measure import measure
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
@@ -45,16 +45,19 @@ def cases(model: Model, plan: Plan, part: int, number: int) -> list[Case]:
 
     out = []
     for index in range(number):
-        scene, _rng = drawn(plan, part, index)
-        case = judged(model, scene)
-        if case is not None:
-            out.append(case)
+        for scene in drawn(plan, part, index)[0]:
+            case = judged(model, scene)
+            if case is not None:
+                out.append(case)
     return out
 
 
 def judged(model: Model, scene: FineScene) -> Case | None:
-    """Judge a scene; None when it shows no track."""
-    sight = see(fine_look(scene), scene.site.tracks, model)
+    """Judge a scene; None when it shows no track, or nothing at all."""
+    try:
+        sight = see(fine_look(scene), scene.site.tracks, model)
+    except ValueError:
+        return None
     return None if sight is None else Case(sight, true_outlines(scene), scene.grid.gsd_m)
 
 
@@ -67,15 +70,12 @@ def true_outlines(scene: FineScene) -> tuple[Polygon, ...]:
 
 
 def found_outlines(sight: Sight, cuts: tuple[Cut, ...]) -> list[Polygon]:
-    """Return the outlines of a sight's cars."""
-    return [
-        body_outline(seen.tone.strip, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars
-    ]
+    """Return the outlines of a sight's cars as a count holds them."""
+    return [car.polygon for car, _ in railcars(sight, cuts)]
 
 
-def tune(model: Model, plan: Plan, say: Say) -> tuple[Weights, list[str]]:
+def tune(known: Sequence[Case], plan: Plan, say: Say) -> tuple[Weights, list[str]]:
     """Search the weights of the cut, one after the other, on scenes of their own."""
-    known = cases(model, plan, 2, plan.tuning)
 
     def loss(weights: Weights) -> float:
         total = 0.0
@@ -90,7 +90,7 @@ def tune(model: Model, plan: Plan, say: Say) -> tuple[Weights, list[str]]:
     trace = [f"{best}: {lowest:.4f}"]
     for _ in range(2):
         for name in ("occupied", "boundary", "entry"):
-            for factor in (0.5, 0.7, 1.4, 2.0):
+            for factor in (0.6, 0.8, 1.25, 1.6):
                 trial = replace(best, **{name: round(getattr(best, name) * factor, 4)})
                 value = loss(trial)
                 if value < lowest - 1e-6:
@@ -101,9 +101,18 @@ def tune(model: Model, plan: Plan, say: Say) -> tuple[Weights, list[str]]:
 
 
 def calibrate(
-    model: Model, plan: Plan, say: Say
+    model: Model, odd: Sequence[Case], plan: Plan, say: Say
 ) -> tuple[dict[str, list[float]], dict[str, tuple[float, float]], dict[str, float]]:
-    """Set the interval's terms and the known range on scenes of their own.
+    """Set the interval's terms on scenes of their own, and the known range on these and others.
+
+    Parameters
+    ----------
+    model : Model
+        With its weights set.
+    odd : sequence of Case
+        Scenes of the tuning part, under any conditions: they widen the known range.
+    plan : Plan
+    say : callable
 
     Returns
     -------
@@ -118,11 +127,12 @@ def calibrate(
     rows, figures = [], []
     for case in known:
         measured = measure(case.sight, case.sight.cut(model.weights))
-        found = sum(len(cut.cars) for cut in measured.cuts)
+        found = measured.number(railcars(case.sight, measured.cuts), by_metres=plan.name == "medium")
         rows.append((case.gsd_m, float(len(case.outlines)), float(found), measured.variance))
         figures.append(measured.figures())
     table = np.array(rows)
     spread = _spread(table, KNOTS_M[plan.name])
+    figures += [measure(case.sight, case.sight.cut(model.weights)).figures() for case in odd]
     trained = {}
     for name in RANGES:
         values = np.array([figure[name] for figure in figures])

@@ -24,12 +24,14 @@ def card_text(card: Mapping[str, Any]) -> str:
 
 {card["what"]} For images of {low:g} to {high:g} m. Made by `{card["made_by"]}`; sha256 `{card["sha256"]}`.
 
-- Taught on {scenes["training"]} simulated scenes, seed {card["seed"]}; weights set on {scenes["tuning"]} others,
-  intervals and known ranges on {scenes["calibration"]} others, no scene in two parts.
-- Conditions: sun of 17 to 70 degrees from any side, haze, overcast, snow on ground and roofs, wet ballast, contrast
-  from 0.35, tracks off by up to 2 m, lean up to 20 degrees, 8 and 16 bit, one, three and four bands, sharpening,
-  block compression, colours of any kind, look-alikes beside the tracks and on lines without rails.
-- On the calibration scenes, which are harder than an ordinary image: mean absolute error
+- Taught on {scenes["training"]} simulated looks in {card["steps"]} steps, seed {card["seed"]}; weights set on
+  {scenes["tuning"]} others, intervals and known ranges on {scenes["calibration"]} others, no yard in two parts.
+- Conditions: half of them clear days; sun of 17 to 70 degrees from any side, told to the network in half of the
+  lessons; haze, overcast, snow on ground and roofs, wet ballast, contrast from 0.32, tracks off by up to 2.5 m, lean
+  up to 20 degrees, 8 and 16 bit, one, three and four bands, sharpening, block compression, cars of any colour from
+  coal black to white, plain pictures without track beds, rails or shadows, look-alikes beside the tracks and on
+  lines without rails.
+- On the calibration scenes, half of them hard in one respect, one in seven in several: mean absolute error
   {figures["mean_absolute_error"]} cars, MAPE {100 * figures["mape"]:.1f} % (of at least 5 cars), the 90 % interval
   holds the truth in {100 * figures["coverage"]:.1f} % of the scenes.
 - Libraries: {", ".join(f"{name} {version}" for name, version in sorted(card["libraries"].items()))}.

@@ -9,24 +9,23 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.strtree import STRtree
 
-from pipeline.counting.resolved.artifact import Model
-from pipeline.counting.resolved.features import kind_features
+from pipeline.counting.resolved.network import KIND_ORDER
 from pipeline.counting.resolved.see import Seen, Sight
 from pipeline.counting.resolved.segment import Cut
 from pipeline.counting.resolved.shade import without_shadows
 from pipeline.counting.resolved.strips import STEP_M, Strip, frame
 from pipeline.model import Railcar, RailcarKind
 
-KIND_ORDER = tuple(sorted((kind for kind in RailcarKind if kind is not RailcarKind.UNKNOWN), key=str))
 COUPLING_M = 1.1  # between the bodies of two coupled cars (the project's SCIENCE.md)
 WIDTH_M = 3.1  # of a body: 2.95 m (tank cars) to 3.15 m
+KIND_CREDIT = 4.0  # votes of a car's stations on its kind that are worth a whole one
 SAME_SHARE = 0.35  # two outlines that share more than this of the smaller one are one car on two lines
-KNOWN_KIND = 0.4  # a kind less probable than this is called unknown
+KNOWN_KIND = 0.3  # a kind less probable than this is called unknown
 
 Scored = tuple[Railcar, NDArray[np.float64]]  # a car and its kind's probabilities, order of KIND_ORDER
 
 
-def railcars(sight: Sight, cuts: Sequence[Cut], model: Model) -> list[Scored]:
+def railcars(sight: Sight, cuts: Sequence[Cut]) -> list[Scored]:
     """Return every car of the cuts, sorted by track and position, each physical car once.
 
     Parameters
@@ -34,20 +33,25 @@ def railcars(sight: Sight, cuts: Sequence[Cut], model: Model) -> list[Scored]:
     sight : Sight
     cuts : sequence of Cut
         One for each track of the sight.
-    model : Model
-        Its kind classifier is asked once for all cars.
     """
     found = without_shadows([(seen, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars])
     if not found:
         return []
-    features = np.stack([kind_features(seen.tone, sight.common, a, b) for seen, a, b in found])
-    kinds = model.kind.probability(features)
     cars: list[Scored] = []
-    for (seen, a, b), chances in zip(found, kinds, strict=True):
+    for seen, a, b in found:
+        chances = kind_chances(seen, a, b)
         best = int(np.argmax(chances))
         kind = KIND_ORDER[best] if chances[best] >= KNOWN_KIND else RailcarKind.UNKNOWN
         cars.append((_car(seen, a, b, kind), chances))
     return sorted(_once(cars), key=lambda pair: (pair[0].track_id, pair[0].position_m))
+
+
+def kind_chances(seen: Seen, start_m: float, end_m: float) -> NDArray[np.float64]:
+    """Return the probabilities of a car's kind, (kinds,), from the stations between its ends."""
+    i, j = int((start_m + COUPLING_M) / STEP_M), int((end_m - COUPLING_M) / STEP_M)
+    logits = KIND_CREDIT * seen.kind[i : max(j, i + 1)].mean(axis=0)
+    chances = np.exp(logits - logits.max())
+    return np.asarray(chances / chances.sum())
 
 
 def _car(seen: Seen, start_m: float, end_m: float, kind: RailcarKind) -> Railcar:

@@ -1,4 +1,4 @@
-"""Simulated scenes as lessons: features with their true answers."""
+"""Simulated scenes as lessons: unrolled tracks with what truly stands on them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString, Point
 
-from pipeline.counting.resolved.features import (
-    kind_features,
-    occupied_features,
-)
-from pipeline.counting.resolved.rails import CENTRED_M, centred_features, find_rails
-from pipeline.counting.resolved.see import judge_tones
-from pipeline.counting.resolved.strips import STEP_M, Strip, frame, normalise, unroll
-from pipeline.counting.resolved.trees import Trees
+from pipeline.counting.resolved.inputs import Sun, look_figures, planes, sun_along, sun_of
+from pipeline.counting.resolved.network import KIND_ORDER
+from pipeline.counting.resolved.places import SHIFTS
+from pipeline.counting.resolved.strips import CENTRE, STEP_M, Strip, frame, normalise, unroll
 from pipeline.model import Grid, RailcarKind, Track
-from pipeline.simulate.fine import FineScene, fine_look, render_fine
-from pipeline.simulate.fine_conditions import Conditions, draw_conditions
+from pipeline.simulate.fine import FineScene, fine_look, render_views
+from pipeline.simulate.fine_conditions import Conditions, draw_conditions, usual_conditions
 from pipeline.simulate.kinds import COUPLING_GAP_M, KINDS
 from pipeline.simulate.yard import PlacedCar, Shape, make_tracks, place_cars
 
-KIND_ORDER = tuple(sorted(KINDS, key=str))  # classes of the kind classifier, in its order
+SPARE = SHIFTS + 1  # columns to either side that a lesson holds beyond a strip, so that training can shift it
+WIDE_M: NDArray[np.float64] = STEP_M * np.arange(-CENTRE - SPARE, CENTRE + SPARE + 1, dtype=np.float64)
+END_DOUBT_M = 0.3  # around a car's end, in which standing under a car is not asked
+
 Floats = NDArray[np.float32]
 
 
-def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | None = None) -> FineScene:
-    """Draw a small yard of any shape, cars on it or none, and the conditions under which it is seen."""
+def draw_yard(
+    rng: np.random.Generator, conditions: Conditions, *, large: bool
+) -> tuple[tuple[Track, ...], tuple[PlacedCar, ...]]:
+    """Draw a yard of any shape and the cars on it, or none."""
     shapes: tuple[Shape, ...] = ("parallel", "curved", "ladder")
     shape = shapes[int(rng.integers(3))]
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.12, 0.18, 0.25, 0.2, 0.15, 0.1]))
-    spacing = float(rng.uniform(4.4, 6.5))
-    length = float(rng.uniform(110, 230)) + (12 * count * spacing / 2 if shape == "ladder" else 0)
+    longest = 230.0
+    if large:
+        count, longest = int(rng.integers(3, 9)), 420.0
+    spacing = float(rng.choice([rng.uniform(4.4, 6.6), rng.uniform(4.5, 9.0)], p=[0.85, 0.15]))
+    length = float(rng.uniform(110, longest)) + (12 * count * spacing / 2 if shape == "ladder" else 0)
     tracks = make_tracks(
         shape,
         tracks=count,
@@ -44,12 +48,16 @@ def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | 
         azimuth_deg=float(rng.uniform(0, 180)),
         radius_m=float(rng.uniform(300, 1500)),
     )
-    c = conditions or draw_conditions(rng, gsd_m)
-    fill = 0.0 if rng.random() < 0.12 else float(rng.uniform(0.03, 0.85))
-    wanted = int(fill * count * max(length - 60, 20) / 15)
+    c = conditions
+    draw = rng.random()
+    fill = 0.0 if draw < 0.08 else float(rng.uniform(0.03, 0.3) if draw < 0.35 else rng.uniform(0.3, 0.97))
+    wanted = int(fill * count * max(length - 40, 20) / 14.5)
     weights = {kind: float(model.share + 0.08) for kind, model in KINDS.items()}
     shares = weights if rng.random() < 0.6 else None
-    cars: tuple[PlacedCar, ...] = ()
+    if rng.random() < 0.15:  # a yard of one kind, as when ore or coal is shipped
+        one = list(KINDS)[int(rng.integers(len(KINDS)))] if rng.random() < 0.5 else RailcarKind.ORE
+        shares = {one: 1.0}
+    coupling = float(rng.choice([COUPLING_GAP_M, rng.uniform(0.75, 1.7)]))
     while wanted:
         try:
             cars = place_cars(
@@ -57,19 +65,54 @@ def draw_scene(rng: np.random.Generator, gsd_m: float, conditions: Conditions | 
                 wanted,
                 rng,
                 shares=shares,
-                mean_rake=float(rng.uniform(1.5, 14)),
+                mean_rake=float(rng.uniform(1.5, 16)),
                 loose_share=float(rng.uniform(0, 0.25)),
                 unseen_colours=c.unseen_colours,
                 end_margin_m=float(rng.uniform(2, 30)),
-                coupling_m=float(rng.choice([COUPLING_GAP_M, rng.uniform(0.75, 1.7)])),
+                coupling_m=coupling,
                 width_factor=float(rng.choice([1.0, rng.uniform(0.93, 1.07)])),
                 any_length=bool(rng.random() < 0.35),
             )
-            break
         except ValueError:
-            wanted = int(wanted * 0.7)
-    scene = render_fine(tracks, cars, c, rng)
-    return _cropped(scene, rng) if rng.random() < 0.3 else scene
+            wanted = int(wanted * 0.8)
+            continue
+        return tracks, _painted(cars, rng) if c.any_albedo else cars
+    return tracks, ()
+
+
+def _painted(cars: Sequence[PlacedCar], rng: np.random.Generator) -> tuple[PlacedCar, ...]:
+    """Paint a fleet anew: 1 to 5 paints of any brightness, nearly grey or of a strong colour."""
+    paints = []
+    for _ in range(int(rng.integers(1, 6))):
+        level = float(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
+        tint = rng.normal(0, float(rng.choice([0.05, 0.4])), 6)
+        paints.append(np.clip(level * np.exp(tint), 0.02, 0.95))
+    own = float(rng.choice([0.0, 0.15]))
+    return tuple(
+        replace(car, colour=np.clip(paints[int(rng.integers(len(paints)))] * rng.lognormal(0, own), 0.02, 0.95))
+        for car in cars
+    )
+
+
+def draw_scenes(
+    rng: np.random.Generator, samplings_m: Sequence[float], *, large: bool, usual: bool = False
+) -> list[FineScene]:
+    """Draw a yard and see it with a sensor of each sampling.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    samplings_m : sequence of float
+        Ground samplings; all but the first are rounded, see `render_views`.
+    large : bool
+        Three to eight tracks of up to 420 m instead of one to six of up to 230 m.
+    usual : bool
+        Under the conditions of most images instead of any.
+    """
+    views = [(usual_conditions if usual else draw_conditions)(rng, gsd_m) for gsd_m in samplings_m]
+    tracks, cars = draw_yard(rng, views[0], large=large)
+    scenes = render_views(tracks, cars, views, rng)
+    return [_cropped(scene, rng) if rng.random() < 0.25 else scene for scene in scenes]
 
 
 def _cropped(scene: FineScene, rng: np.random.Generator) -> FineScene:
@@ -82,31 +125,26 @@ def _cropped(scene: FineScene, rng: np.random.Generator) -> FineScene:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RailLesson:
-    """Samples of one scene for the classifier of the rails' place."""
+class Row:
+    """One track of a lesson, from the line as it is shifted below."""
 
-    centred_x: Floats
-    centred_y: NDArray[np.bool_]
+    values: NDArray[np.float16]  # (stations, columns, 3), wider than a strip by `SPARE` on either side
+    seen: NDArray[np.bool_]  # (stations, columns)
+    sun: Floats  # (stations, 4)
+    rails_m: Floats  # (stations,) where the rails lie, metres to the left of the strip's middle
+    real: bool  # there are rails
+    covered: NDArray[np.bool_]  # (stations,)
+    inside: NDArray[np.bool_]  # (stations,) under a car
+    away: Floats  # (stations,) to the nearest car end, metres
+    kind: NDArray[np.int8]  # (stations,) of the car, index into KIND_ORDER; -1 none or not to be learnt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FirstLesson:
-    """Samples of one scene for occupied track at first sight."""
+class Lesson:
+    """One look with its truth."""
 
-    first_x: Floats
-    first_y: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SecondLesson:
-    """Samples of one scene, seen through the first look's classifiers, for those of the second."""
-
-    occupied_x: Floats
-    occupied_y: NDArray[np.bool_]
-    boundary_x: Floats
-    boundary_y: NDArray[np.bool_]
-    kind_x: Floats
-    kind_y: NDArray[np.int_]  # index into KIND_ORDER
+    rows: tuple[Row, ...]
+    told: Floats  # see `inputs.look_figures`
 
 
 def true_offsets(drawn: Track, rails: LineString, stations: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,106 +166,63 @@ def car_spans(cars: Sequence[PlacedCar], drawn: Track) -> list[tuple[float, floa
     return spans
 
 
-def labels(strip: Strip, spans: Sequence[tuple[float, float, RailcarKind]]) -> tuple[NDArray[np.bool_], Floats]:
-    """Return, for each station, whether a car stands there and the distance to the nearest car end, metres."""
+def labels(
+    strip: Strip, spans: Sequence[tuple[float, float, RailcarKind]]
+) -> tuple[NDArray[np.bool_], Floats, NDArray[np.int8]]:
+    """Return for each station whether a car stands there, metres to the nearest car end, and the car's kind or -1."""
     s = strip.stations
     inside = np.zeros(len(s), dtype=bool)
     away = np.full(len(s), 99.0, dtype=np.float32)
-    for start, end, _ in spans:
-        inside |= (s >= start) & (s <= end)
+    kinds = np.full(len(s), -1, dtype=np.int8)
+    for start, end, kind in spans:
+        under = (s >= start) & (s <= end)
+        inside |= under
+        kinds[under] = KIND_ORDER.index(kind)
         away = np.minimum(away, np.minimum(np.abs(s - start), np.abs(s - end))).astype(np.float32)
-    return inside, away
+    return inside, away, kinds
 
 
-def first_lesson(scene: FineScene, rng: np.random.Generator, *, samples: int) -> FirstLesson:
-    """Turn a scene into samples for the first look.
-
-    Parameters
-    ----------
-    scene : FineScene
-    rng : numpy.random.Generator
-    samples : int
-        At most so many stations of the scene.
-    """
+def lesson(scene: FineScene, rng: np.random.Generator) -> Lesson | None:
+    """Unroll a scene along lines that lie within a quarter of a metre of its rails; None when it shows none."""
     look = fine_look(scene)
-    right = {name: offsets + float(rng.normal(0, 0.25)) for name, offsets in _truth(scene).items()}
-    tones, common = normalise(unroll(look, scene.site.tracks, right), look.bands, look.grid.gsd_m)
-    xs, ys = [], []
-    for tone in tones:
-        inside, away = labels(tone.strip, car_spans(scene.cars, tone.strip.track))
-        pick = _some(tone.strip.covered() & ((away > 0.3) | ~inside), max(samples // len(tones), 8), rng)
-        xs.append(occupied_features(tone, common)[pick])
-        ys.append(inside[pick])
-    return FirstLesson(np.concatenate(xs), np.concatenate(ys))
-
-
-def second_lesson(
-    scene: FineScene, rng: np.random.Generator, centred: Trees, first: Trees, *, samples: int
-) -> SecondLesson | None:
-    """Turn a scene that the first look was not taught on into samples for the second; None when it shows nothing."""
-    look = fine_look(scene)
-    shifts = find_rails(look, scene.site.tracks, centred)
-    strips = unroll(look, scene.site.tracks, shifts)
-    if not strips:
-        return None
-    tones, common = normalise(strips, look.bands, look.grid.gsd_m)
-    occupied_x, occupied_y, boundary_x, boundary_y, kind_x, kind_y = [], [], [], [], [], []
-    per_track = max(samples // len(tones), 8)
-    for tone, occupied, ends in judge_tones(tones, common, first):
-        spans = car_spans(scene.cars, tone.strip.track)
-        inside, away = labels(tone.strip, spans)
-        covered = tone.strip.covered()
-        pick = _some(covered & ((away > 0.3) | ~inside), per_track, rng)
-        occupied_x.append(occupied[pick])
-        occupied_y.append(inside[pick])
-        near, other = covered & (away <= 0.5), covered & (away > 0.8)
-        pick = np.concatenate([_some(near, per_track // 2, rng), _some(other, per_track, rng)])
-        boundary_x.append(ends[pick])
-        boundary_y.append(away[pick] <= 0.5)
-        if scene.conditions.plain_cars:
-            continue
-        for start, end, kind in spans:
-            if start > 1 and end < tone.strip.stations[-1] - 1:
-                a, b = start + rng.normal(0, 0.25), end + rng.normal(0, 0.25)
-                kind_x.append(kind_features(tone, common, a, b))
-                kind_y.append(KIND_ORDER.index(kind))
-    width = len(kind_x[0]) if kind_x else 0
-    return SecondLesson(
-        np.concatenate(occupied_x),
-        np.concatenate(occupied_y),
-        np.concatenate(boundary_x),
-        np.concatenate(boundary_y),
-        np.array(kind_x, dtype=np.float32).reshape(-1, width) if width else np.zeros((0, 0), np.float32),
-        np.array(kind_y, dtype=np.int64),
-    )
-
-
-def _some(where: NDArray[np.bool_], number: int, rng: np.random.Generator) -> NDArray[np.int_]:
-    index = np.flatnonzero(where)
-    return rng.choice(index, min(number, len(index)), replace=False)
-
-
-def _truth(scene: FineScene) -> dict[str, NDArray[np.float64]]:
     rails = {track.track_id: track.line for track in scene.rails}
-    truth = {}
+    shifts, where = {}, {}
     for track in scene.site.tracks:
         stations = np.arange(STEP_M / 2, track.line.length, STEP_M)
         real = rails.get(track.track_id)
-        truth[track.track_id] = np.zeros(len(stations)) if real is None else true_offsets(track, real, stations)
-    return truth
-
-
-def rail_lesson(scene: FineScene, rng: np.random.Generator) -> RailLesson:
-    """Sample stations of the real tracks at lateral shifts, a third of them nearly right."""
-    look = fine_look(scene)
-    truth = _truth(scene)
-    rails = [track for track in scene.site.tracks if track.track_id in {rail.track_id for rail in scene.rails}]
-    xs, ys = [], []
-    for widest in (CENTRED_M, 2.4, 2.4):
-        wrong = {track.track_id: float(rng.uniform(-widest, widest)) for track in rails}
-        shifts = {name: truth[name] + error for name, error in wrong.items()}
-        for tone in normalise(unroll(look, rails, shifts), look.bands, look.grid.gsd_m)[0]:
-            pick = _some(tone.strip.covered(), 25, rng)
-            xs.append(centred_features(tone, pick))
-            ys.append(np.full(len(pick), abs(wrong[tone.strip.track.track_id]) <= CENTRED_M))
-    return RailLesson(np.concatenate(xs), np.concatenate(ys))
+        truth = np.zeros(len(stations)) if real is None else true_offsets(track, real, stations)
+        bend = np.interp(stations, np.linspace(0, track.line.length, 5), rng.normal(0, 0.12, 5))
+        off = float(rng.uniform(-0.25, 0.25)) + bend
+        shifts[track.track_id] = truth + off
+        where[track.track_id] = -off
+    strips = unroll(look, scene.site.tracks, shifts, WIDE_M)
+    if not strips:
+        return None
+    try:
+        tones, common = normalise(strips, look.bands, look.grid.gsd_m)
+    except ValueError:
+        return None
+    sun: Sun | None = sun_of(look.scene)
+    rows = []
+    for tone in tones:
+        strip = tone.strip
+        values, seen = planes(tone)
+        inside, away, kinds = labels(strip, car_spans(scene.cars, strip.track))
+        if scene.conditions.plain_cars:
+            kinds[:] = -1
+        name = strip.track.track_id
+        rows.append(
+            Row(
+                values.astype(np.float16),
+                seen,
+                sun_along(tone, sun),
+                where[name].astype(np.float32),
+                name in rails,
+                strip.covered(),
+                inside,
+                away,
+                kinds,
+            )
+        )
+    told = look_figures(common, coloured=tones[0].red_blue is not None)
+    return Lesson(tuple(rows), told)

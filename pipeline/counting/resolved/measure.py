@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.resolved.cars import KIND_ORDER, Scored
+from pipeline.counting.resolved.cars import Scored
+from pipeline.counting.resolved.network import KIND_ORDER
 from pipeline.counting.resolved.see import Sight
 from pipeline.counting.resolved.segment import Cut
 from pipeline.counting.resolved.strips import STEP_M
@@ -34,7 +35,7 @@ class Measured:
     sight: Sight
     cuts: tuple[Cut, ...]
     covered_m: float  # of track that was seen
-    occupied_m: float  # of it that stands under cars
+    occupied_m: float  # of it that is expected to stand under cars
     unsure: float  # share of the seen stations that are in doubt
     variance: float  # of the number of cars over all cuts
 
@@ -57,12 +58,16 @@ class Measured:
         return max(self.occupied_m - (cut_m - sum(car.length_m for car, _ in cars)), 0.0)
 
     def by_length(self, cars: Sequence[Scored]) -> float:
-        """Return the number of cars from occupied metres alone, with the pitch of the kinds that stand there."""
+        """Return the number of cars from expected metres alone, with the pitch of the kinds that stand there."""
         occupied_m = self.net_occupied_m(cars)
         if not cars:
             return occupied_m / CAR_PITCH_M
         chances: NDArray[np.float64] = np.mean([chance for _, chance in cars], axis=0)
         return occupied_m / float(chances @ np.array([KIND_LENGTH_M[kind] for kind in KIND_ORDER]))
+
+    def number(self, cars: Sequence[Scored], *, by_metres: bool) -> float:
+        """Return the count of a look: its cars, or its expected metres over their pitch where cars blur."""
+        return float(round(self.by_length(cars))) if by_metres else float(len(cars))
 
 
 def measure(sight: Sight, cuts: Sequence[Cut]) -> Measured:
@@ -72,7 +77,7 @@ def measure(sight: Sight, cuts: Sequence[Cut]) -> Measured:
         sight,
         tuple(cuts),
         covered_m=float(len(logits) * STEP_M),
-        occupied_m=float((logits > 0).sum() * STEP_M),
+        occupied_m=float((1.0 / (1.0 + np.exp(-(logits + sight.chance)))).sum() * STEP_M),
         unsure=float((np.abs(logits) < UNSURE).mean()) if len(logits) else 1.0,
         variance=float(sum(cut.variance for cut in cuts)),
     )

@@ -1,4 +1,4 @@
-"""A look as the classifiers see it: rails found, each station judged, tracks cut into cars."""
+"""A look as the network sees it: rails found, each station judged, tracks cut into cars."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from pipeline.counting.resolved.artifact import Model
-from pipeline.counting.resolved.context import boundary_context, empty_track, second_features
-from pipeline.counting.resolved.features import (
-    boundary_features,
-    occupied_features,
-)
+from pipeline.counting.resolved.inputs import Sun, cells, look_figures, planes, sun_along, sun_of
+from pipeline.counting.resolved.network import GAP, Judgement, judge
 from pipeline.counting.resolved.rails import find_rails, hand
 from pipeline.counting.resolved.segment import Cut, Weights, cut_tracks
 from pipeline.counting.resolved.strips import LookTone, Tone, frame, normalise, unroll
-from pipeline.counting.resolved.trees import Trees
 from pipeline.model import Look, Track
 
 SAME_LINE_M = 1.0  # two lines so near each other are one track
 NEW_SHARE = 0.1  # of a line that must lie elsewhere
+WAYS = ((False, False), (True, False), (False, True), (True, True))  # mirrored, turned: answers are averaged
 
 Vector = NDArray[np.float64]
 Array = NDArray[np.float32]
@@ -36,6 +33,7 @@ class Seen:
     tone: Tone
     occupied: Vector  # (stations,) log-odds of standing under a car, relative to chance in training
     boundary: Vector  # (stations,) log-odds of a car's end
+    kind: Vector  # (stations, kinds) log-probabilities of the car's kind, order of KIND_ORDER
     covered: NDArray[np.bool_]  # (stations,) True = seen
 
 
@@ -46,6 +44,7 @@ class Sight:
     tracks: tuple[Seen, ...]
     common: LookTone
     shift_m: float  # by which the rails lie to the left of the lines, median over the tracks
+    chance: float  # log-odds of standing under a car in training
 
     def cut(self, weights: Weights) -> tuple[Cut, ...]:
         """Cut every track into cars."""
@@ -75,20 +74,87 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         When the look is constant over the tracks.
     """
     tracks = _distinct(tracks)
-    shifts = find_rails(look, tracks, model.centred)
-    strips = unroll(look, tracks, shifts)
+    sun = sun_of(look.scene)
+    strips = unroll(look, tracks)
+    if not strips:
+        return None
+    drawn, _common = normalise(strips, look.bands, look.grid.gsd_m)
+    strips = unroll(look, tracks, find_rails(drawn, model.places, tracks[0]))
     if not strips:
         return None
     tones, common = normalise(strips, look.bands, look.grid.gsd_m)
-    judged = judge_tones(tones, common, model.first)
     seen = []
-    for tone, look_again, ends in judged:
-        occupied = model.occupied.raw(look_again)[:, 0] - model.prior["occupied"]
-        boundary = model.boundary.raw(ends)[:, 0] - model.prior["boundary"]
+    for tone, (occupied, boundary, kind) in zip(tones, ask(model, tones, common, sun, WAYS), strict=True):
         covered = tone.strip.covered() & ~_under(tone, hidden)
-        seen.append(Seen(tone, occupied, boundary, covered))
+        seen.append(Seen(tone, occupied - model.prior["occupied"], boundary - model.prior["boundary"], kind, covered))
     middle = float(np.median([hand(s.track, tracks[0]) * np.median(s.offsets) for s in strips]))
-    return Sight(tuple(seen), common, middle)
+    return Sight(tuple(seen), common, middle, model.prior["occupied"])
+
+
+def ask(
+    model: Model, tones: Sequence[Tone], common: LookTone, sun: Sun | None, ways: Sequence[tuple[bool, bool]]
+) -> list[tuple[Vector, Vector, Vector]]:
+    """Return what the network says of each station of each track: occupied, boundary, kinds.
+
+    Parameters
+    ----------
+    model : Model
+    tones : sequence of Tone
+        Of one look.
+    common : LookTone
+    sun : Sun, optional
+    ways : sequence of (bool, bool)
+        Mirrored, turned: ways of looking whose answers are averaged.
+    """
+    told = look_figures(common, coloured=tones[0].red_blue is not None)
+    given = [(*planes(tone), sun_along(tone, sun), tone.strip.covered()) for tone in tones]
+    answers = [_asked(model, given, told, *way) for way in ways]
+    out = []
+    for of_track in zip(*answers, strict=True):
+        occupied, boundary, kind = (np.mean(parts, axis=0) for parts in zip(*of_track, strict=True))
+        out.append((occupied, boundary, _log_softmax(kind)))
+    return out
+
+
+def _asked(
+    model: Model,
+    given: Sequence[tuple[Array, NDArray[np.bool_], Array, NDArray[np.bool_]]],
+    told: Array,
+    mirrored: bool,
+    turned: bool,
+) -> list[tuple[Vector, Vector, Vector]]:
+    across, along = (slice(None, None, -1 if flag else 1) for flag in (mirrored, turned))
+    signs = np.array([1, -1 if mirrored else 1, -1 if turned else 1, 1], dtype=np.float32)
+    rows, valid = [], []
+    for values, seen, sun, covered in given:
+        pad = len(values) % 2
+        wide = [(0, pad), (0, 0)]
+        x = cells(
+            np.pad(values[along, across], [*wide, (0, 0)]),
+            np.pad(seen[along, across], wide),
+            np.pad(sun[along] * signs, wide, mode="edge"),
+            told,
+        )
+        rows += [x, np.zeros((GAP, x.shape[1]), dtype=np.float32)]
+        valid += [np.pad(covered[along], (0, pad)).reshape(-1, 2).all(axis=1), np.zeros(GAP, dtype=bool)]
+    all_valid = np.concatenate(valid).astype(np.float32)
+    look = np.ones((1, len(all_valid)), dtype=np.float32)
+    judged: Judgement = judge(model.network, np.concatenate(rows), all_valid, look)
+    out, at = [], 0
+    for values, *_ in given:
+        n = len(values)
+        part = slice(2 * at, 2 * at + n)
+        occupied, boundary, kind = (
+            answer[part][along].astype(np.float64) for answer in (judged.occupied, judged.boundary, judged.kind)
+        )
+        out.append((occupied, boundary, kind))
+        at += (n + 1) // 2 + GAP
+    return out
+
+
+def _log_softmax(z: Vector) -> Vector:
+    z = z - z.max(axis=-1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(axis=-1, keepdims=True)))
 
 
 def _distinct(tracks: Sequence[Track]) -> list[Track]:
@@ -98,19 +164,6 @@ def _distinct(tracks: Sequence[Track]) -> list[Track]:
         drawn = shapely.union_all([one.line for one in out]).buffer(SAME_LINE_M)
         if track.line.difference(drawn).length > NEW_SHARE * track.line.length:
             out.append(track)
-    return out
-
-
-def judge_tones(tones: Sequence[Tone], common: LookTone, first: Trees) -> list[tuple[Tone, Array, Array]]:
-    """Return each tone with the features of the second look: for occupied track, and for cars' ends."""
-    sights = [occupied_features(tone, common) for tone in tones]
-    logits = [first.raw(sight)[:, 0] for sight in sights]
-    empty = empty_track(tones, common, [1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))) for logit in logits])
-    out = []
-    for tone, sight, logit in zip(tones, sights, logits, strict=True):
-        occupied = np.concatenate([sight, second_features(tone, common, empty, logit)], axis=1)
-        ends = np.concatenate([boundary_features(tone, common), boundary_context(tone, common, empty, logit)], axis=1)
-        out.append((tone, occupied, ends))
     return out
 
 

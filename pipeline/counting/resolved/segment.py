@@ -24,9 +24,9 @@ Vector = NDArray[np.float64]
 class Weights:
     """How much the programme believes its classifiers; set once by training on scenes kept apart."""
 
-    occupied: float = 0.15  # per half metre; neighbours are not independent
+    occupied: float = 0.08  # per half metre; neighbours are not independent
     boundary: float = 1.0
-    entry: float = -4.0  # log-odds of a car before any evidence
+    entry: float = -5.0  # log-odds of a car before any evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +128,10 @@ def _evidence(
     hidden = np.zeros_like(total)
     for t, (o, b, seen) in enumerate(zip(occupied, boundary, covered, strict=True)):
         n = len(o)
-        total[t, 1 : n + 1] = np.cumsum(weights.occupied * np.clip(o, -7, 7))
+        total[t, 1 : n + 1] = np.cumsum(weights.occupied * np.clip(o, -9, 9))
         total[t, n + 1 :] = total[t, n]
         # A boundary lies between stations: it has the evidence of the better of its two neighbours.
-        clipped = weights.boundary * np.clip(b, -5, 5)
+        clipped = weights.boundary * np.clip(b, -9, 9)
         ends[t, 0], ends[t, n] = clipped[0], clipped[-1]
         ends[t, 1:n] = np.maximum(clipped[:-1], clipped[1:])
         hidden[t, 1 : n + 1] = np.cumsum(~seen)

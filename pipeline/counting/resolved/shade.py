@@ -3,7 +3,7 @@
 The middle of a shadow lies from the middle of the car that casts it in the sun's direction, the same all over the
 look, while cars of two trains that happen to stand side by side lie at any angle. So dark cars with a twin on the
 neighbouring track vote for a direction; where one direction gathers most votes, and nearly all that lies in it is
-equally dark, those are shadows.
+equally dark, those are shadows, unless the network is sure of a car.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.resolved.features import filled
 from pipeline.counting.resolved.see import Seen
 from pipeline.counting.resolved.strips import CENTRE, STEP_M, frame
 
@@ -26,6 +25,7 @@ AGREE = 0.55  # share of the dark twins that must lie in one direction; chance g
 PURE = 0.8  # share of all twins in that direction that must be dark
 ALIKE = 0.4  # spread of their darkness, of its median
 DARK = 0.2  # below empty track, of the look's half range
+DOUBT = 2.5  # log-odds of standing under a car up to which the network leaves room for a shadow
 
 Found = tuple[Seen, float, float]  # a track, start and end of a car on it in metres
 
@@ -54,6 +54,7 @@ def without_shadows(found: Sequence[Found]) -> list[Found]:
     angle = np.rad2deg(np.arctan2(apart[casters, twins, 1], apart[casters, twins, 0]))
     best = max(angle[dark], key=lambda a: float((_off(angle[dark], a) < CONE_DEG).sum()))
     inside = _off(angle, best) < CONE_DEG
+    doubtful = np.array([seen.occupied[int(a / STEP_M) : int(b / STEP_M)].mean() < DOUBT for seen, a, b in found])
     shadows = inside & dark
     side = dark & (_off(angle, best) < 60)
     levels = depth[twins[shadows]]
@@ -69,7 +70,7 @@ def without_shadows(found: Sequence[Found]) -> list[Found]:
     gone: set[int] = set()
     towards = np.array([np.cos(np.deg2rad(best)), np.sin(np.deg2rad(best))])
     for pair in np.argsort(centre[twins] @ towards, kind="stable"):
-        if shadows[pair] and int(casters[pair]) not in gone:
+        if shadows[pair] and doubtful[twins[pair]] and int(casters[pair]) not in gone:
             gone.add(int(twins[pair]))
     return [one for index, one in enumerate(found) if index not in gone]
 
@@ -80,7 +81,7 @@ def _off(angle: NDArray[np.float64], other: float) -> NDArray[np.float64]:
 
 def _darkness(seen: Seen, start_m: float, end_m: float) -> float:
     """Return how much darker than its track's empty part a car is, of the look's half range."""
-    grey = filled(seen.tone.grey, 0.0)[:, CENTRE - 2 : CENTRE + 3].mean(axis=1)
+    grey = np.nan_to_num(seen.tone.grey)[:, CENTRE - 2 : CENTRE + 3].mean(axis=1)
     empty = seen.covered & (seen.occupied < -1)
     level = float(np.median(grey[empty])) if empty.sum() > 20 else 0.0
     i, j = int((start_m + 1) / STEP_M), int((end_m - 1) / STEP_M)

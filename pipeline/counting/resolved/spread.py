@@ -7,10 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Relative error in yards unlike those of calibration, by ground sampling in metres: full yards of dark cars are
-# undercounted from 1.2 m on (tests/benchmarks/bench_resolved_scenes.py, seeds 9000 and 9100).
-STRANGE_YARD = ((1.0, 1.5, 3.0), (0.0, 0.22, 0.4))
-
 
 def spread_of(spread: Mapping[str, Sequence[float]], gsd_m: float, variance: float, railcars: float) -> float:
     """Return the standard deviation of a count, railcars.
@@ -26,8 +22,7 @@ def spread_of(spread: Mapping[str, Sequence[float]], gsd_m: float, variance: flo
     railcars : float
     """
     own, share, floor = (float(np.interp(gsd_m, spread["gsd_m"], spread[name])) for name in ("own", "share", "floor"))
-    strange = float(np.interp(gsd_m, *STRANGE_YARD))
-    return float(np.sqrt(own * variance + (share**2 + strange**2) * railcars**2 + floor**2))
+    return float(np.sqrt(own * variance + (share * railcars) ** 2 + floor**2))
 
 
 def likelihood(railcars: float, spreads: NDArray[np.float64], unseen: float) -> tuple[float, ...]:

@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from pipeline.model import Grid, Look, Track
 
 STEP_M = 0.5  # between samples along and across a track
-HALF_WIDTH_M = 7.0  # of a strip
+HALF_WIDTH_M = 8.0  # of a strip
+POOL_M = 7.0  # to either side of a track that the look's scale is taken from
 OFFSETS_M: NDArray[np.float64] = np.arange(-HALF_WIDTH_M, HALF_WIDTH_M + 1e-9, STEP_M)  # across, left is positive
 CENTRE = len(OFFSETS_M) // 2
 LEAST_COLOUR = 0.01  # difference of two bands, over half the look's own spread, below which they are one
@@ -33,7 +34,8 @@ class Strip:
 
     def covered(self) -> NDArray[np.bool_]:
         """Return True for each station whose middle 4 m are seen."""
-        middle = self.values[0, :, CENTRE - 4 : CENTRE + 5]
+        centre = self.values.shape[2] // 2
+        middle = self.values[0, :, centre - 4 : centre + 5]
         return np.asarray(np.isfinite(middle).all(axis=1))
 
 
@@ -56,7 +58,10 @@ def frame(track: Track, stations: NDArray[np.float64]) -> tuple[NDArray[np.float
 
 
 def unroll(
-    look: Look, tracks: Sequence[Track], offsets: dict[str, NDArray[np.float64]] | None = None
+    look: Look,
+    tracks: Sequence[Track],
+    offsets: dict[str, NDArray[np.float64]] | None = None,
+    across_m: NDArray[np.float64] = OFFSETS_M,
 ) -> tuple[Strip, ...]:
     """Sample a look along its tracks.
 
@@ -67,7 +72,9 @@ def unroll(
     tracks : sequence of Track
         In the look's CRS.
     offsets : dict, optional
-        Track id to (n,) lateral corrections in metres, as found by `align`; none means the lines as drawn.
+        Track id to (n,) lateral corrections in metres, as found by `find_rails`; none means the lines as drawn.
+    across_m : array, (columns,)
+        Lateral places of a strip's columns, `STEP_M` apart around 0, metres to the left.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def unroll(
             continue
         shift = (offsets or {}).get(track.track_id, np.zeros(len(stations)))
         points, left = frame(track, stations)
-        across = OFFSETS_M[None, :] + shift[:, None]
+        across = across_m[None, :] + shift[:, None]
         x = points[:, :1] + left[:, :1] * across
         y = points[:, 1:] + left[:, 1:] * across
         strip = Strip(track, stations, _sample(look, look.grid, x, y), shift)
@@ -143,10 +150,12 @@ def normalise(strips: Sequence[Strip], bands: Sequence[str], gsd_m: float) -> tu
         When there is no finite value or the look is constant over the tracks.
     """
     used = [i for i, band in enumerate(bands) if band in VISIBLE] or list(range(len(bands)))
+    centre, reach = strips[0].values.shape[2] // 2, round(POOL_M / STEP_M)
+    pooled = slice(centre - reach, centre + reach + 1)
     scaled: list[list[Array]] = []
     flat: list[int] = []
     for index in range(len(bands)):
-        pool = np.concatenate([strip.values[index, ::2].ravel() for strip in strips])
+        pool = np.concatenate([strip.values[index, ::2, pooled].ravel() for strip in strips])
         middle, width = _scale(pool[np.isfinite(pool)])
         if width <= 0:
             flat.append(index)
@@ -192,7 +201,8 @@ def _scale(pool: Array) -> tuple[float, float]:
 
 def _common(tones: Sequence[Tone], gsd_m: float) -> LookTone:
     ends, ends_rb, ends_g, rough = [], [], [], []
-    middle = slice(CENTRE - 2, CENTRE + 3)
+    centre = tones[0].grey.shape[1] // 2
+    middle = slice(centre - 2, centre + 3)
     for tone in tones:
         seen = np.flatnonzero(tone.strip.covered())
         if not len(seen):

@@ -23,7 +23,16 @@ DISAGREE = 0.08  # share by which the count from length alone may differ (the pr
 HIDDEN_DENSITY = 0.01  # railcars on a metre of hidden track at least; a full track holds 0.07
 
 
-def tell(look: Look, site: Site, name: str, method: str, version: str, model: Model | None = None) -> Count | Refusal:
+def tell(
+    look: Look,
+    site: Site,
+    name: str,
+    method: str,
+    version: str,
+    model: Model | None = None,
+    *,
+    by_metres: bool = False,
+) -> Count | Refusal:
     """Count railcars with the classifiers of one range of ground sampling.
 
     Parameters
@@ -36,6 +45,8 @@ def tell(look: Look, site: Site, name: str, method: str, version: str, model: Mo
         Under which the count is stored.
     model : Model, optional
         Instead of the one that the package carries.
+    by_metres : bool
+        Count the expected occupied metres over the pitch instead of the cars of the likeliest cut.
     """
     scene_id = look.scene.scene_id
 
@@ -66,7 +77,7 @@ def tell(look: Look, site: Site, name: str, method: str, version: str, model: Mo
     odd = odd_measures(figures, model.trained)
     if odd:
         return refuse("OUT_OF_DISTRIBUTION", f"{scene_id} is unlike the training scenes: {odd}.", figures)
-    return _count(look, site, tracks, measured, model, method, version, figures)
+    return _count(look, site, tracks, measured, model, method, version, figures, by_metres)
 
 
 def _count(
@@ -78,9 +89,12 @@ def _count(
     method: str,
     version: str,
     figures: dict[str, float],
+    by_metres: bool,
 ) -> Count:
-    cars = railcars(measured.sight, measured.cuts, model)
-    n = float(len(cars))
+    cars = railcars(measured.sight, measured.cuts)
+    n = measured.number(cars, by_metres=by_metres)
+    on_track = Counter(car.track_id for car, _ in cars)
+    each = n / len(cars) if cars else 1.0  # what a car of the list stands for
     day = look.scene.observed_at.astimezone(UTC).date()
     hidden_m = max(sum(track.line.length for track in site.tracks_on(day)) - measured.covered_m, 0.0)
     sd = spread_of(model.spread, look.grid.gsd_m, measured.variance, n)
@@ -111,8 +125,10 @@ def _count(
         method=method,
         method_version=version,
         flags=canonical(flags),
-        by_kind={str(kind): float(k) for kind, k in sorted(Counter(car.kind.value for car, _ in cars).items())},
-        by_track={track.track_id: float(sum(car.track_id == track.track_id for car, _ in cars)) for track in tracks},
+        by_kind={
+            str(kind): round(each * k, 2) for kind, k in sorted(Counter(car.kind.value for car, _ in cars).items())
+        },
+        by_track={track.track_id: round(each * on_track[track.track_id], 2) for track in tracks},
         railcar_list=tuple(car for car, _ in cars),
         measures=dict(sorted((figures | extra).items())),
     )

@@ -1,4 +1,4 @@
-"""The parts of resolved counting by themselves: strips, the cut, trees, the artifact, matching."""
+"""The parts of resolved counting by themselves: strips, the cut, the network, the artifact, matching."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from shapely.affinity import translate
 from shapely.geometry import LineString, box
-from sklearn.ensemble import HistGradientBoostingClassifier
 
-from pipeline.counting.resolved.artifact import FOLDER, PARTS, RANGES, load_model, write_model
+from pipeline.counting.resolved import places
+from pipeline.counting.resolved.artifact import FOLDER, RANGES, load_model, write_model
+from pipeline.counting.resolved.inputs import INPUTS
+from pipeline.counting.resolved.learn import Schedule
+from pipeline.counting.resolved.network import GAP, initial, judge
 from pipeline.counting.resolved.score import changes, match
 from pipeline.counting.resolved.segment import STEP_M, Weights, cut_tracks, length_prior
 from pipeline.counting.resolved.spread import likelihood, spread_of
 from pipeline.counting.resolved.strips import CENTRE, normalise, unroll
 from pipeline.counting.resolved.teach import Plan, train
-from pipeline.counting.resolved.trees import Trees, trees_from_sklearn
 from pipeline.errors import ImageError
 from pipeline.model import Grid, Look, Scene, Track
 
@@ -54,8 +56,8 @@ def test_mean_and_variance_are_those_of_all_cuts():
     weights = Weights(0.1, 0.6, -1.0)
     (cut,) = cut_tracks([occupied], [boundary], [np.ones(n, bool)], weights)
     steps, prior = length_prior()
-    total = np.concatenate([[0.0], np.cumsum(weights.occupied * np.clip(occupied, -7, 7))])
-    b = weights.boundary * np.clip(boundary, -5, 5)
+    total = np.concatenate([[0.0], np.cumsum(weights.occupied * np.clip(occupied, -9, 9))])
+    b = weights.boundary * np.clip(boundary, -9, 9)
     ends = np.concatenate([[b[0]], np.maximum(b[:-1], b[1:]), [b[-1]]])
     found: list[tuple[int, float]] = []
 
@@ -77,17 +79,38 @@ def test_mean_and_variance_are_those_of_all_cuts():
     assert cut.variance == pytest.approx(float((share * cars**2).sum() - (share * cars).sum() ** 2), rel=1e-5)
 
 
-def test_trees_in_numpy_say_what_the_library_says():
+def some_network(seed: int = 3) -> dict[str, np.ndarray]:
+    """A network whose every part says something: nothing is left at the zero that training begins with."""
+    rng = np.random.default_rng(seed)
+    drawn = initial(INPUTS, 16, rng)
+    return {name: value + 0.1 * rng.standard_normal(value.shape).astype(np.float32) for name, value in drawn.items()}
+
+
+def test_the_network_says_the_same_in_numpy_and_in_the_library_that_trains_it():
+    jnp = pytest.importorskip("jax.numpy")
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(900, 5)).astype(np.float32)
-    x[::7, 2] = np.nan
-    y = (x[:, 0] + x[:, 1] ** 2 > 0.8) | np.isnan(x[:, 2])
-    model = HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=0).fit(x, y)
-    trees = trees_from_sklearn(model)
-    assert trees.probability(x) == pytest.approx(model.predict_proba(x)[:, 1], abs=1e-5)
-    kinds = rng.integers(0, 3, 900)
-    many = HistGradientBoostingClassifier(max_iter=5, early_stopping=False, random_state=0).fit(x, kinds)
-    assert trees_from_sklearn(many).probability(x) == pytest.approx(many.predict_proba(x), abs=1e-5)
+    x = rng.normal(size=(90, INPUTS)).astype(np.float32)
+    valid = (rng.random(90) < 0.9).astype(np.float32)
+    look = np.zeros((2, 90), np.float32)
+    look[0, :40], look[1, 40:] = 1, 1
+    here, there = judge(some_network(), x, valid, look), judge(some_network(), x, valid, look, jnp)
+    for name in ("occupied", "boundary", "kind"):
+        assert getattr(here, name) == pytest.approx(np.asarray(getattr(there, name)), abs=2e-4)
+
+
+def test_a_track_is_judged_alike_wherever_it_lies_in_a_batch():
+    """Neither a neighbour over the gap nor the order of the tracks changes it; another track of its look does."""
+    rng = np.random.default_rng(2)
+    one, other = (rng.normal(size=(60, INPUTS)).astype(np.float32) for _ in range(2))
+    gap = np.zeros((GAP, INPUTS), np.float32)
+    valid = np.concatenate([np.ones(60), np.zeros(GAP), np.ones(60)]).astype(np.float32)
+    apart = np.zeros((2, len(valid)), np.float32)
+    apart[0, :60], apart[1, 60 + GAP :] = 1, 1
+    alone = judge(some_network(), one, np.ones(60, np.float32), np.ones((1, 60), np.float32)).occupied
+    behind = judge(some_network(), np.concatenate([other, gap, one]), valid, apart).occupied[2 * (60 + GAP) :]
+    assert behind == pytest.approx(alone, abs=1e-4)
+    together = judge(some_network(), np.concatenate([other, gap, one]), valid, np.ones((1, len(valid)), np.float32))
+    assert np.abs(together.occupied[2 * (60 + GAP) :] - alone).max() > 1e-3
 
 
 def test_strips_follow_the_track_and_the_shift():
@@ -141,21 +164,22 @@ def test_a_changed_or_missing_artifact_is_named(tmp_path: Path):
 
 
 def test_training_twice_gives_the_same_bytes(tmp_path: Path):
-    plan = Plan("fine", (0.9, 1.1), 10, 1, 3, 7, iterations=4, leaves=6)
+    pytest.importorskip("optax")
+    plan = Plan("fine", (0.9, 1.1), 4, 1, 3, 7, Schedule(3, width=8), passes=1)
     for name in ("one", "two"):
         train(tmp_path / name, (plan,))
     for file in ("fine.npz", "fine.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert load_model("fine", tmp_path / "one").network["stem"].shape == (3, INPUTS, 8)
 
 
 def test_written_arrays_do_not_depend_on_the_clock(tmp_path: Path):
-    empty = Trees(*(np.zeros(1, dtype) for dtype in ("i2", "f4", "i4", "i4", "?", "i4", "i2", "f4")))
-    parts = dict.fromkeys(PARTS, empty)
     card = json.loads((FOLDER / "fine.json").read_text(encoding="utf-8"))
-    a = write_model(tmp_path / "a", "fine", parts, card).read_bytes()
-    assert a == write_model(tmp_path / "b", "fine", parts, card).read_bytes()
+    params = {"network": some_network(), "places": places.initial(np.random.default_rng(1), 8)}
+    a = write_model(tmp_path / "a", "fine", params, card).read_bytes()
+    assert a == write_model(tmp_path / "b", "fine", params, card).read_bytes()
     text = (tmp_path / "a" / "fine.md").read_text(encoding="utf-8")
-    assert f"Taught on {card['scenes']['training']} simulated scenes" in text
+    assert f"Taught on {card['scenes']['training']} simulated" in text
 
 
 def test_matching_and_changes():

@@ -9,7 +9,7 @@ import pytest
 from shapely.geometry import Polygon
 
 from pipeline.model import RailcarKind
-from pipeline.simulate.fine import FineScene, render_fine
+from pipeline.simulate.fine import FineScene, render_fine, render_views
 from pipeline.simulate.fine_conditions import Conditions
 from pipeline.simulate.kinds import KINDS, draw_fleet_length
 from pipeline.simulate.yard import FOULING_M, make_tracks, occupancy, place_cars, usable_intervals
@@ -124,3 +124,50 @@ def test_decoy_lines_have_no_rails_and_no_cars():
     decoys = [track for track in one.site.tracks if track.track_id not in names]
     assert len(decoys) == 2
     assert not any(car.railcar.track_id.startswith("decoy") for car in one.cars)
+
+
+def test_a_bare_picture_without_shadows_holds_nothing_but_cars():
+    """Away from the cars nothing but texture: no bed is darker or brighter than the country."""
+    plain = replace(CLEAR, bare=True, rail_strength=0.0, shade=0.0)
+    empty, full = scene(0, plain), scene(14, plain)
+    assert empty.values.std() / empty.values.mean() < 0.35
+    line = full.rails[1].line
+    on, beside = (
+        np.median([mean_inside(empty, where.interpolate(d).buffer(1)) for d in range(10, 200, 5)])
+        for where in (line, line.offset_curve(4.5))
+    )
+    assert on == pytest.approx(beside, rel=0.4)
+    # With no shadow the ground on both sides of a car is alike.
+    sides = []
+    for car in full.cars:
+        x, y = car.centre
+        pair = [
+            full.values[0, int(row), int(column)] for column, row in (full.grid.to_pixel(x, y + d) for d in (-4, 4))
+        ]
+        sides.append(float(pair[0]) / float(pair[1]))
+    assert np.median(sides) == pytest.approx(1.0, abs=0.25)
+
+
+def test_soft_shadows_blur_their_edges_only():
+    hard, soft = (scene(10, replace(CLEAR, penumbra_m=width)) for width in (0.0, 1.0))
+    assert not np.array_equal(hard.values, soft.values)
+    assert soft.values.mean() == pytest.approx(hard.values.mean(), rel=0.02)
+
+
+def test_two_sensors_see_the_same_yard():
+    rng = np.random.default_rng(6)
+    tracks = make_tracks("parallel", tracks=3, length_m=220.0, centre=(500_000.0, 4_700_000.0), spacing_m=9.0)
+    cars = place_cars(tracks, 8, rng)
+    views = (replace(CLEAR, bits=16), replace(CLEAR, gsd_m=1.4, bands="rgb", snow=1.0, misalignment_m=0.5))
+    fine, coarse = render_views(tracks, cars, views, rng)
+    assert fine.cars == coarse.cars
+    assert coarse.grid.gsd_m == pytest.approx(1.4, abs=0.15) == coarse.conditions.gsd_m
+    assert coarse.conditions.snow == 0.0, "light and ground are the first view's"
+    assert coarse.bands == ("red", "green", "blue")
+    # A car's middle lies in the same place of both.
+    for car in fine.cars:
+        if car.height_m > 3:
+            one, other = (
+                mean_inside(view, car.railcar.polygon) / np.median(view.values[0]) for view in (fine, coarse)
+            )
+            assert one == pytest.approx(other, rel=0.5)
