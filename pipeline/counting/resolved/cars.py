@@ -34,7 +34,9 @@ def railcars(sight: Sight, cuts: Sequence[Cut]) -> list[Scored]:
     cuts : sequence of Cut
         One for each track of the sight.
     """
-    found = without_shadows([(seen, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars])
+    cut_out = [(seen, a, b) for seen, cut in zip(sight.tracks, cuts, strict=True) for a, b in cut.cars]
+    # Ends that look right must not make a car of track that is more likely empty: shadows have ends too.
+    found = without_shadows([one for one in cut_out if _log_odds(*one) + sight.chance > 0])
     if not found:
         return []
     cars: list[Scored] = []
@@ -54,11 +56,15 @@ def kind_chances(seen: Seen, start_m: float, end_m: float) -> NDArray[np.float64
     return np.asarray(chances / chances.sum())
 
 
+def _log_odds(seen: Seen, start_m: float, end_m: float) -> float:
+    """Return the mean log-odds of standing under a car, relative to chance, between a car's ends."""
+    i, j = int(start_m / STEP_M), max(int(end_m / STEP_M), int(start_m / STEP_M) + 1)
+    return float(seen.occupied[i:j].mean())
+
+
 def _car(seen: Seen, start_m: float, end_m: float, kind: RailcarKind) -> Railcar:
     strip = seen.tone.strip
-    i, j = int(start_m / STEP_M), max(int(end_m / STEP_M), int(start_m / STEP_M) + 1)
-    logits = seen.occupied[i:j]
-    score = float(1.0 / (1.0 + np.exp(-np.clip(logits.mean(), -9, 9))))
+    score = float(1.0 / (1.0 + np.exp(-np.clip(_log_odds(seen, start_m, end_m), -9, 9))))
     outline = body_outline(strip, start_m, end_m)
     return Railcar(outline, strip.track.track_id, (start_m + end_m) / 2, end_m - start_m, kind, round(score, 4))
 

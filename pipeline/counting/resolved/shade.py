@@ -25,7 +25,7 @@ AGREE = 0.55  # share of the dark twins that must lie in one direction; chance g
 PURE = 0.8  # share of all twins in that direction that must be dark
 ALIKE = 0.4  # spread of their darkness, of its median
 DARK = 0.2  # below empty track, of the look's half range
-DOUBT = 2.5  # log-odds of standing under a car up to which the network leaves room for a shadow
+DOUBT = 4.0  # log-odds of standing under a car up to which the network leaves room for a shadow
 
 Found = tuple[Seen, float, float]  # a track, start and end of a car on it in metres
 
