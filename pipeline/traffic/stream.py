@@ -18,7 +18,7 @@ from pipeline.traffic.dwell import GRID, dwell_posterior, middle
 from pipeline.traffic.engine import ENDED, OPENED, REGIME, Engine, Reading, Step
 from pipeline.traffic.episodes import RANK, Episode
 from pipeline.traffic.family import family
-from pipeline.traffic.likelihood import Evidence, N
+from pipeline.traffic.likelihood import LOWER, Evidence, N
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, from_the_past, reading_of
 
 FloatArray = NDArray[np.float64]
@@ -175,6 +175,13 @@ class Stream:
         if step.by_sum[0] and nothing + 1 < onset:
             # The sum has grown over looks that were not odd one by one: take when its surge would best have begun.
             quiet, onset = nothing, nothing + 1
+        else:
+            # A loose upper limit says little of the baseline, but it may say that a surge of this size was not there.
+            half = (float(step.expected[0]) + self.sizes[index]) / 2.0
+            for i in range(quiet + 1, index):
+                possible = np.flatnonzero(self.looks[i].likelihood >= LOWER)
+                if self.sizes[i] < half and possible[-1] <= half and self.looks[i].likelihood[0] >= LOWER:
+                    quiet, onset = i, max(onset, i + 1)
         peak = max(range(onset, index + 1), key=lambda i: (self.sizes[i], i))
         mean_low, mean_high = _mean_range(step)
         return Episode(

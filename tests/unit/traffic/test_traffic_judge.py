@@ -235,6 +235,15 @@ def test_a_surge_that_has_ended_lends_nothing_to_the_next_look(alarms: AlarmSett
     assert len([s for s in found.surges if s.first_alarm_at >= rows[-6].observed_at]) == 1
 
 
+def test_a_loose_upper_limit_narrows_the_onset_of_a_surge_that_it_excludes(alarms: AlarmSettings, calibrations: Path):
+    quiet = _quiet()
+    loose = _then(quiet, [0], limit=30)
+    for size, known in ((90, loose[-1]), (40, quiet[-1])):
+        surge = judge(a_site(), _then(loose, [size]), alarms, cache_dir=calibrations).surges[-1]
+        assert surge.onset_earliest <= known.observed_at < surge.onset_latest
+        assert (surge.onset_earliest == loose[-1].observed_at) == (known is loose[-1])
+
+
 def test_the_baseline_is_frozen_while_an_episode_is_open(alarms: AlarmSettings, calibrations: Path):
     quiet = _quiet()
     rows = _then(quiet, [60] * 20)
