@@ -19,6 +19,7 @@ CREDIT = 0.025  # of a vote: neighbours see the same
 FLOOR = -4.0  # of a vote
 OWN_SD_M = 0.3  # by which one line is off besides the image's shift
 COMMON_SD_M = 0.8  # by which an image is off
+FAR_M = 0.6  # from which a shift of the whole image is doubted
 STRETCH_M = 60.0
 
 Vector = NDArray[np.float64]
@@ -30,8 +31,11 @@ def hand(track: Track, reference: Track) -> float:
     return 1.0 if float(chords[0] @ chords[1]) >= 0 else -1.0
 
 
-def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> dict[str, Vector]:
-    """Return how far the rails lie to the left of each strip's middle, (stations,) metres by track id.
+def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> list[dict[str, Vector]]:
+    """Return how far the rails may lie to the left of each strip's middle, (stations,) metres by track id.
+
+    The first answer is the vote's. Where it moves the whole image far, the second leaves the image where it is and
+    moves each line only as far as lines are off by themselves: what lies between tracks can look like one.
 
     Parameters
     ----------
@@ -49,10 +53,13 @@ def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> dict[
     strips = [tone.strip for tone in tones]
     hands = {strip.track.track_id: hand(strip.track, reference) for strip in strips}
     common = _common_shift(votes, hands)
-    return {
-        strip.track.track_id: _own_shift(strip, votes[strip.track.track_id], hands[strip.track.track_id] * common)
-        for strip in strips
-    }
+    return [
+        {
+            strip.track.track_id: _own_shift(strip, votes[strip.track.track_id], hands[strip.track.track_id] * shift)
+            for strip in strips
+        }
+        for shift in ([common, 0.0] if abs(common) > FAR_M else [common])
+    ]
 
 
 def _log_odds(tone: Tone, places: Params) -> Vector:

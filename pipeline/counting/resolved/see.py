@@ -15,7 +15,7 @@ from pipeline.counting.resolved.inputs import Sun, cells, look_figures, planes, 
 from pipeline.counting.resolved.network import GAP, Judgement, judge
 from pipeline.counting.resolved.rails import find_rails, hand
 from pipeline.counting.resolved.segment import Cut, Weights, cut_tracks
-from pipeline.counting.resolved.strips import LookTone, Tone, frame, normalise, unroll
+from pipeline.counting.resolved.strips import LookTone, Strip, Tone, frame, normalise, unroll
 from pipeline.model import Look, Track
 
 SAME_LINE_M = 1.0  # two lines so near each other are one track
@@ -79,7 +79,8 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
     if not strips:
         return None
     drawn, _common = normalise(strips, look.bands, look.grid.gsd_m)
-    strips = unroll(look, tracks, find_rails(drawn, model.places, tracks[0]))
+    tried = [unroll(look, tracks, shifts) for shifts in find_rails(drawn, model.places, tracks[0])]
+    strips = max(tried, key=lambda strips: _shown(model, look, strips, sun)) if len(tried) > 1 else tried[0]
     if not strips:
         return None
     tones, common = normalise(strips, look.bands, look.grid.gsd_m)
@@ -89,6 +90,16 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         seen.append(Seen(tone, occupied - model.prior["occupied"], boundary - model.prior["boundary"], kind, covered))
     middle = float(np.median([hand(s.track, tracks[0]) * np.median(s.offsets) for s in strips]))
     return Sight(tuple(seen), common, middle, model.prior["occupied"])
+
+
+def _shown(model: Model, look: Look, strips: Sequence[Strip], sun: Sun | None) -> float:
+    """Return how clearly strips show cars: the sum of what speaks for one, nothing where none is seen."""
+    if not strips:
+        return 0.0
+    tones, common = normalise(strips, look.bands, look.grid.gsd_m)
+    answers = ask(model, tones, common, sun, WAYS[:1])
+    pairs = zip(answers, strips, strict=True)
+    return float(sum(np.maximum(occupied[strip.covered()], 0).sum() for (occupied, *_), strip in pairs))
 
 
 def ask(
