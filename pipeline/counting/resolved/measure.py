@@ -57,9 +57,12 @@ class Measured:
         cut_m = sum(end - start for cut in self.cuts for start, end in cut.cars)
         return max(self.occupied_m - (cut_m - sum(car.length_m for car, _ in cars)), 0.0)
 
-    def by_length(self, cars: Sequence[Scored]) -> float:
-        """Return the number of cars from expected metres alone, with the pitch of the kinds that stand there."""
-        occupied_m = self.net_occupied_m(cars)
+    def by_length(self, cars: Sequence[Scored], *, by_metres: bool = False) -> float:
+        """Return the number of cars from expected metres alone, with the pitch of the kinds that stand there.
+
+        Where cars blur (`by_metres`) nothing is taken off for cuts that make no car: what is expected of them counts.
+        """
+        occupied_m = self.occupied_m if by_metres else self.net_occupied_m(cars)
         if not cars:
             return occupied_m / CAR_PITCH_M
         chances: NDArray[np.float64] = np.mean([chance for _, chance in cars], axis=0)
@@ -67,7 +70,7 @@ class Measured:
 
     def number(self, cars: Sequence[Scored], *, by_metres: bool) -> float:
         """Return the count of a look: its cars, or its expected metres over their pitch where cars blur."""
-        return float(round(self.by_length(cars))) if by_metres else float(len(cars))
+        return float(round(self.by_length(cars, by_metres=True))) if by_metres else float(len(cars))
 
 
 def measure(sight: Sight, cuts: Sequence[Cut]) -> Measured:

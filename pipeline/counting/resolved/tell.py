@@ -101,7 +101,7 @@ def _count(
     density = max(n / measured.covered_m, HIDDEN_DENSITY)
     # What is hidden is not in the number, but in the upper bound of its interval.
     unseen = hidden_m * density if hidden_m > 0.02 * (measured.covered_m + hidden_m) else 0.0
-    by_length = measured.by_length(cars)
+    by_length = measured.by_length(cars, by_metres=by_metres)
     flags = []
     if abs(by_length - n) > max(DISAGREE * n, 1.0):
         flags.append("METHODS_DISAGREE")
@@ -110,7 +110,7 @@ def _count(
     extra = {
         "by_length": round(by_length, 2),
         "hidden_m": round(hidden_m, 1),
-        "occupied_m": round(measured.net_occupied_m(cars), 1),
+        "occupied_m": round(measured.occupied_m if by_metres else measured.net_occupied_m(cars), 1),
     }
     empty = spread_of(model.spread, look.grid.gsd_m, 0.0, 0.0)
     levels = np.arange(COUNT_MAX + 1, dtype=np.float64)
