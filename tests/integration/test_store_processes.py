@@ -18,7 +18,7 @@ from pipeline.errors import StoreError
 from pipeline.store import Store
 
 ROOT = Path(__file__).parents[2]
-UPSERTS = 3000
+UPSERTS = 1500
 
 
 @pytest.fixture(scope="module")
