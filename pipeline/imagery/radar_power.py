@@ -21,6 +21,7 @@ from pipeline.errors import ReadError
 from pipeline.imagery.documents import LocalDocuments, RemoteDocuments
 from pipeline.imagery.hosts import is_remote, shorten
 from pipeline.imagery.remote import Web
+from pipeline.imagery.xml import xml_root
 from pipeline.model import Asset
 
 MAX_VECTORS, MAX_PIXELS = 2000, 20_000  # a GRD of 25 s has about 30 vectors of 700 pixels
@@ -89,13 +90,7 @@ def read_calibration(body: bytes, shown: str) -> Calibration:
     ReadError
         When it is no such document, carries a document type, or its table cannot be used.
     """
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise ReadError(f"{shown} carries a document type, which an annotation has no use for; it is not read.")
-    try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise ReadError(f"{shown} is not well-formed XML.") from error
-    vectors = root.findall("calibrationVectorList/calibrationVector")
+    vectors = xml_root(body, shown).findall("calibrationVectorList/calibrationVector")
     if not vectors or len(vectors) > MAX_VECTORS:
         raise ReadError(f"{shown} is not a calibration annotation of Sentinel-1.")
     lines, pixels, values = [], [], []

@@ -13,6 +13,7 @@ from pipeline.config.schema import SourceConfig
 from pipeline.errors import ReadError, SourceError
 from pipeline.imagery.hosts import gate_for
 from pipeline.imagery.tiles_web import fetch_document
+from pipeline.imagery.xml import xml_root
 
 PIXEL_M = 0.00028  # the standard's pixel, metres: sampling = scale denominator times this (OGC 07-057r7, 6.1)
 NS = {"w": "http://www.opengis.net/wmts/1.0", "o": "http://www.opengis.net/ows/1.1"}
@@ -110,12 +111,10 @@ def read_layer(config: SourceConfig) -> Layer:
     """
     body = fetch_document(config, config.url)
     where = f"source {config.name}: the capabilities"
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise SourceError(f"{where} carry a document type, which a WMTS has no use for; they are not read.")
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise SourceError(f"{where} are not well-formed XML ({error}).") from error
+        root = xml_root(body, f"source {config.name}: the capabilities document")
+    except ReadError as error:
+        raise SourceError(str(error)) from error
     layers = {_text(node, "o:Identifier"): node for node in root.findall("w:Contents/w:Layer", NS)}
     node = layers.get(config.layer)
     if node is None:

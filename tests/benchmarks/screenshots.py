@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import socket
-import threading
-import time
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,10 +16,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.chromium import ARGS, TOKEN, served
+
 OUT = Path(__file__).parents[2] / "docs" / "images"
 LARGEST = 200_000  # bytes of a picture
-TOKEN = "a-token-for-pictures-only"  # noqa: S105
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 WIDTH = 1080  # pixels: README's column, about
 
 
@@ -76,27 +75,18 @@ def _desk_pages(browser: Any, url: str) -> None:
 @contextmanager
 def _desk(home: Path) -> Iterator[str]:
     """Serve the desk over the demo's store; nobody speaks, so nothing is written."""
-    import uvicorn
-
     from pipeline.report.desk import create_app
     from pipeline.round.review import StoreDesk
     from pipeline.round.workspace import Workspace
 
-    with Workspace.open(home / "demo" / "config", home) as ws, socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
+    with Workspace.open(home / "demo" / "config", home) as ws:
         desk = StoreDesk(ws, ws.settings.default_site)
-        app = create_app(desk, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join()
+
+        def application(port: int) -> Any:
+            return create_app(desk, token=TOKEN, host="127.0.0.1", port=port, now=lambda: datetime.now(UTC))
+
+        with served(application) as url:
+            yield url
 
 
 def _save(png: bytes, name: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
-from support.chromium import AXE, TOKEN, WIDTHS, needed, served
+from support.chromium import AXE, TOKEN, WIDTHS, served
+from support.missing import missing
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "unit" / "desk"))
@@ -478,7 +479,8 @@ def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_wcag(desk: Desk, width: int) -> None:
-    needed("axe-core", AXE.exists())
+    if not AXE.exists():
+        missing("axe-core (npm) is not installed")
     desk.expected, desk.checked = ["404", "422"], True
     still = {"viewport": {"width": width, "height": 800}, "reduced_motion": "reduce"}  # colours do not fade
     door = desk.page(**still)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.chromium import AXE, WIDTHS, needed
+from support.chromium import AXE, WIDTHS
+from support.missing import missing
 from support.report_world import a_report, quiet_report
 
 from pipeline.report import build_report
@@ -66,7 +67,8 @@ def reader(browser: Browser, reports: dict[str, Path]) -> Iterator[Reader]:
     ("name", "width"), [*(("surge", width) for width in WIDTHS), ("hostile", 360), ("quiet", 1440)]
 )
 def test_no_width_scrolls_sideways_and_axe_finds_nothing(reader: Reader, width: int, name: str):
-    needed("axe-core (npm)", AXE.exists())
+    if not AXE.exists():
+        missing("axe-core (npm) is not installed")
     page = reader.open(name, width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     unfold = "for (const d of document.querySelectorAll('details')) d.open = true"

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.chromium import ARGS
 from support.flow_world import LOOKS, SITE, write_world
+from support.missing import missing
 from support.served import ROOT, Served, start
 
 from pipeline.store import Store
@@ -48,9 +50,9 @@ def see_in_browser(address: str, text: str) -> None:
 
     program = shutil.which("chromium")
     if program is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("chromium is not installed")
+        missing("chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=program, args=ARGS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(address)
         expect(page.get_by_text(text, exact=True).first).to_be_visible(timeout=90_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.imagery_servers import free_port, local_server, missing, running, server_program
+from support.imagery_servers import free_port, local_server, running, server_program
 from support.imagery_world import (
     BANDS,
     SINCE,
@@ -24,6 +24,7 @@ from support.imagery_world import (
     source_config,
     write_item,
 )
+from support.missing import missing
 from support.postgres_server import postgres_binaries, postgres_server
 
 from pipeline.imagery.scenes import scenes_from_items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 
 ARGS = [
@@ -25,12 +23,6 @@ ARGS = [
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 WIDTHS = (360, 768, 1440)
-
-
-def needed(thing: str, there: bool) -> None:
-    """Skip without a tool on a desk, fail in the gate."""
-    if not there:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{thing} is not installed")
 
 
 @contextmanager

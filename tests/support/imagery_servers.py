@@ -17,20 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NoReturn
 
 import httpx
-import pytest
+
+from support.missing import missing
 
 ROOT = Path(__file__).parents[2]
 Answer = tuple[int, dict[str, str], bytes]
-
-
-def missing(what: str) -> NoReturn:
-    """Leave a test out because a server is not installed; where the gate runs, that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}; the gate installs it")
-    pytest.skip(what)
 
 
 def server_program(name: str) -> Path:

@@ -8,20 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counting.occupancy.apron import apron_activity
-from pipeline.counting.occupancy.bench import (
-    LAST,
-    Bench,
-    Lesson,
-    Series,
-    day_of,
-    design_of,
-    learn,
-    read,
-    respond,
-    set_up,
-    sun_of,
-)
+from pipeline.counting.occupancy.bench import LAST, Bench, Series, day_of, design_of, set_up, sun_of
 from pipeline.counting.occupancy.calibrate import Calibration, Noise, calibrate
+from pipeline.counting.occupancy.lesson import Lesson, learn, read, respond
 from pipeline.counting.occupancy.response import Response
 
 FloatArray = NDArray[np.float64]

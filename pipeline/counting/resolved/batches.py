@@ -74,19 +74,36 @@ def batches(lessons: Sequence[Lesson], rng: np.random.Generator, kind_share: NDA
         yield _stacked(waiting)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a lesson is shown this time."""
+
+    mirrored: bool = False
+    turned: bool = False
+    sun_known: bool = True
+    gain: float = 1.0
+    lift: float = 0.0
+    noise: float = 0.0
+
+
 def shown(
     lesson: Lesson, rng: np.random.Generator, kind_share: NDArray[np.float64], *, plain: bool = False
 ) -> list[Piece]:
     """Return a lesson's pieces of track as it is shown this time; `plain` leaves it as it is."""
-    mirrored, turned = (not plain and rng.random() < 0.5 for _ in range(2))
-    known = bool(plain or rng.random() < SUN_KNOWN)
-    gain, lift = (1.0, 0.0) if plain else (float(np.exp(rng.normal(0, 0.12))), float(rng.normal(0, 0.1)))
-    noise = 0.0 if plain or rng.random() < 0.7 else float(rng.uniform(0, 0.08))
+    way = Way() if plain else _drawn_way(rng)
     out: list[Piece] = []
     for row in lesson.rows:
         columns = int(rng.choice([-1, 1])) if not plain and rng.random() < ASIDE else 0
-        out += _pieces(row, lesson.told, columns, kind_share, rng, mirrored, turned, known, gain, lift, noise)
+        out += _pieces(row, lesson.told, columns, kind_share, rng, way)
     return out
+
+
+def _drawn_way(rng: np.random.Generator) -> Way:
+    mirrored, turned = (rng.random() < 0.5 for _ in range(2))
+    known = bool(rng.random() < SUN_KNOWN)
+    gain, lift = float(np.exp(rng.normal(0, 0.12))), float(rng.normal(0, 0.1))
+    noise = 0.0 if rng.random() < 0.7 else float(rng.uniform(0, 0.08))
+    return Way(mirrored, turned, known, gain, lift, noise)
 
 
 def _fitting(pieces: list[Piece], room: int, rng: np.random.Generator) -> list[Piece]:
@@ -103,23 +120,18 @@ def _pieces(
     columns: int,
     kind_share: NDArray[np.float64],
     rng: np.random.Generator,
-    mirrored: bool,
-    turned: bool,
-    known: bool,
-    gain: float,
-    lift: float,
-    noise: float,
+    way: Way,
 ) -> list[Piece]:
     window = slice(SPARE + columns, SPARE + columns + COLUMNS)
     values = row.values[:, window].astype(np.float32)
     seen = row.seen[:, window]
-    values[..., 0] = np.where(seen, gain * values[..., 0] + lift, 0)
-    values[..., 1:] *= gain
-    if noise:
-        values += noise * rng.standard_normal(values.shape, dtype=np.float32) * seen[..., None] * (values != 0)
+    values[..., 0] = np.where(seen, way.gain * values[..., 0] + way.lift, 0)
+    values[..., 1:] *= way.gain
+    if way.noise:
+        values += way.noise * rng.standard_normal(values.shape, dtype=np.float32) * seen[..., None] * (values != 0)
     rails = row.rails_m - columns * STEP_M
-    sun = row.sun if known else np.zeros_like(row.sun)
-    if mirrored:
+    sun = row.sun if way.sun_known else np.zeros_like(row.sun)
+    if way.mirrored:
         values, seen, rails = values[:, ::-1], seen[:, ::-1], -rails
         sun = sun * np.array([1, -1, 1, 1], np.float32)
     learnt = row.covered & (np.abs(rails) < ALIGNED_M)
@@ -135,7 +147,7 @@ def _pieces(
         "kind": np.maximum(row.kind, 0).astype(np.int32),
         "kind_weight": np.where(learnt & (row.kind >= 0), kind_share[row.kind], 0).astype(np.float32),
     }
-    if turned:
+    if way.turned:
         data = {name: value[::-1] for name, value in data.items()}
         data["sun"] = np.asarray(data["sun"] * np.array([1, 1, -1, 1], np.float32))
     n = len(values)
@@ -143,7 +155,7 @@ def _pieces(
     size = int(np.ceil(n / parts / 2)) * 2
     pieces = []
     told = told.copy()
-    told[4] = gain * told[4] + lift
+    told[4] = way.gain * told[4] + way.lift
     for begin in range(0, n - 8, size):
         part = {name: value[begin : begin + size] for name, value in data.items()}
         length = len(part["values"]) // 2 * 2

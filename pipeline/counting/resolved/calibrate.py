@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +12,17 @@ from shapely.geometry import Polygon, box
 from pipeline.counting.resolved.artifact import Model
 from pipeline.counting.resolved.cars import railcars
 from pipeline.counting.resolved.measure import measure
+from pipeline.counting.resolved.plan import CALIBRATION, Plan, Say, drawn
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
 from pipeline.counting.resolved.segment import Cut, Weights
 from pipeline.counting.resolved.spread import spread_of
 from pipeline.simulate.fine import FineScene, fine_look
 
-if TYPE_CHECKING:
-    from pipeline.counting.resolved.teach import Plan
-
 KNOTS_M = {"fine": (0.35, 0.6, 1.0, 1.5), "medium": (1.6, 3.0, 5.0)}  # ground samplings at which intervals are set
 RANGES = ("ends", "noise", "unsure", "shift_m")  # figures that a known look keeps within those of calibration
 MARGIN = 0.35  # by which the known range is wider than what calibration scenes showed
 COVERAGE = 0.90
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +36,6 @@ class Case:
 
 def cases(model: Model, plan: Plan, part: int, number: int) -> list[Case]:
     """Judge scenes that the classifiers were not taught on."""
-    from pipeline.counting.resolved.teach import drawn
-
     out = []
     for index in range(number):
         for scene in drawn(plan, part, index)[0]:
@@ -123,7 +116,7 @@ def calibrate(
     figures : dict
         How well the calibration scenes were counted, for the card.
     """
-    known = cases(model, plan, 3, plan.calibration)
+    known = cases(model, plan, CALIBRATION, plan.calibration)
     rows, figures = [], []
     for case in known:
         measured = measure(case.sight, case.sight.cut(model.weights))

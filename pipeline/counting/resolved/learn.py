@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,11 @@ from pipeline.counting.resolved.batches import batches
 from pipeline.counting.resolved.inputs import INPUTS
 from pipeline.counting.resolved.lessons import Lesson
 from pipeline.counting.resolved.network import KIND_ORDER, Array, initial, judge
+from pipeline.counting.resolved.plan import Say, Schedule
 
 SMOOTH = 0.01  # of the answers: no station is beyond doubt
 SHARES = {"occupied": 1.0, "boundary": 1.0, "kind": 0.35}  # of each question in the loss
 FORGET = 0.998  # of the running mean of the parameters, a step
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast the network learns."""
-
-    steps: int
-    width: int = 64
-    rate: float = 2.5e-3
-    decay: float = 1e-4
 
 
 def kind_shares(lessons: Sequence[Lesson]) -> NDArray[np.float64]:

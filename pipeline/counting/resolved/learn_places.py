@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from pipeline.counting.resolved.inputs import COLUMNS
 from pipeline.counting.resolved.lessons import SPARE, Lesson
 from pipeline.counting.resolved.places import EVERY, SHIFTS, Array, initial, place, profiles
+from pipeline.counting.resolved.plan import Say
 from pipeline.counting.resolved.strips import STEP_M
 
 ASKED = 24  # stations of a track, at most
 SIZE = 512  # of a batch
 RATE = 2e-3
 WIDTH = 96
-
-Say = Callable[[str], None]
 
 
 def examples(lessons: Sequence[Lesson], rng: np.random.Generator) -> tuple[Array, Array]:

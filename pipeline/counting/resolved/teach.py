@@ -6,8 +6,7 @@ generator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,56 +17,14 @@ from threadpoolctl import threadpool_limits
 from pipeline.counting.resolved.artifact import Model, rounded, write_model
 from pipeline.counting.resolved.batches import END_M
 from pipeline.counting.resolved.calibrate import calibrate, cases, tune
-from pipeline.counting.resolved.learn import Schedule, learn
+from pipeline.counting.resolved.learn import learn
 from pipeline.counting.resolved.learn_places import learn_places
-from pipeline.counting.resolved.lessons import Lesson, draw_scenes, lesson
+from pipeline.counting.resolved.lessons import Lesson
 from pipeline.counting.resolved.network import KIND_ORDER, Array
+from pipeline.counting.resolved.plan import PLANS, TUNING, VIEWS, Plan, Say, lessons
 from pipeline.counting.resolved.segment import Weights
-from pipeline.simulate.fine import FineScene
 
-Say = Callable[[str], None]
-LARGE = 0.25  # share of the training yards that are large
-LARGE_AFTER = 0.6  # of those that set weights and intervals: most real yards are
 JOINING = 500  # yards that join between two passes: learning begins before all are rendered
-USUAL = 0.85  # share of the calibration yards under the conditions of most images
-VIEWS = 2  # sensors that see each yard
-TRAINING, TUNING, CALIBRATION = 1, 2, 3  # parts of a plan; they share no yard
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one range of ground sampling is taught."""
-
-    name: str  # a word of `artifact.RANGES`
-    gsd_m: tuple[float, float]  # drawn evenly in its logarithm
-    yards: int  # for training, each seen by `VIEWS` sensors
-    tuning: int  # yards that set the weights of the cut
-    calibration: int  # yards that set the intervals and the range that is known
-    seed: int
-    schedule: Schedule
-    passes: int = 5  # through the lessons, for the network that finds the rails
-
-
-PLANS = (
-    Plan("fine", (0.33, 1.65), 1500, 30, 150, 41, Schedule(5000)),
-    Plan("medium", (1.4, 5.2), 600, 20, 100, 43, Schedule(2500)),
-)
-
-
-def drawn(plan: Plan, part: int, index: int) -> tuple[list[FineScene], np.random.Generator]:
-    """Draw one of the plan's yards, as its sensors see it, and the generator that goes on from it."""
-    rng = np.random.default_rng([plan.seed, part, index])
-    low, high = np.log(plan.gsd_m)
-    samplings = [float(np.exp(rng.uniform(low, high))) for _ in range(VIEWS)]
-    large = bool(rng.random() < (LARGE if part == TRAINING else LARGE_AFTER))
-    usual = bool(part == CALIBRATION and rng.random() < USUAL)
-    return draw_scenes(rng, samplings, large=large, usual=usual), rng
-
-
-def lessons(plan: Plan, index: int) -> list[Lesson]:
-    """Return the lessons of one yard of the plan's training part."""
-    scenes, rng = drawn(plan, TRAINING, index)
-    return [one for one in (lesson(scene, rng) for scene in scenes) if one is not None]
 
 
 def train(folder: Path, plans: Sequence[Plan] = PLANS, *, say: Say = lambda _line: None) -> list[Path]:

@@ -13,13 +13,13 @@ from shapely.geometry import LineString, box
 from pipeline.counting.resolved import places
 from pipeline.counting.resolved.artifact import FOLDER, RANGES, load_model, write_model
 from pipeline.counting.resolved.inputs import INPUTS
-from pipeline.counting.resolved.learn import Schedule
 from pipeline.counting.resolved.network import GAP, initial, judge
+from pipeline.counting.resolved.plan import Plan, Schedule
 from pipeline.counting.resolved.score import changes, match
 from pipeline.counting.resolved.segment import STEP_M, Weights, cut_tracks, length_prior
 from pipeline.counting.resolved.spread import likelihood, spread_of
 from pipeline.counting.resolved.strips import CENTRE, normalise, unroll
-from pipeline.counting.resolved.teach import Plan, train
+from pipeline.counting.resolved.teach import train
 from pipeline.errors import ImageError
 from pipeline.model import Grid, Look, Scene, Track
 

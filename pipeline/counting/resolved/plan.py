@@ -1,0 +1,64 @@
+"""What is taught from: the plan of each range of ground sampling, and the yards that it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.counting.resolved.lessons import Lesson, draw_scenes, lesson
+from pipeline.simulate.fine import FineScene
+
+Say = Callable[[str], None]
+LARGE = 0.25  # share of the training yards that are large
+LARGE_AFTER = 0.6  # of those that set weights and intervals: most real yards are
+USUAL = 0.85  # share of the calibration yards under the conditions of most images
+VIEWS = 2  # sensors that see each yard
+TRAINING, TUNING, CALIBRATION = 1, 2, 3  # parts of a plan; they share no yard
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast the network learns."""
+
+    steps: int
+    width: int = 64
+    rate: float = 2.5e-3
+    decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one range of ground sampling is taught."""
+
+    name: str  # a word of `artifact.RANGES`
+    gsd_m: tuple[float, float]  # drawn evenly in its logarithm
+    yards: int  # for training, each seen by `VIEWS` sensors
+    tuning: int  # yards that set the weights of the cut
+    calibration: int  # yards that set the intervals and the range that is known
+    seed: int
+    schedule: Schedule
+    passes: int = 5  # through the lessons, for the network that finds the rails
+
+
+PLANS = (
+    Plan("fine", (0.33, 1.65), 1500, 30, 150, 41, Schedule(5000)),
+    Plan("medium", (1.4, 5.2), 600, 20, 100, 43, Schedule(2500)),
+)
+
+
+def drawn(plan: Plan, part: int, index: int) -> tuple[list[FineScene], np.random.Generator]:
+    """Draw one of the plan's yards, as its sensors see it, and the generator that goes on from it."""
+    rng = np.random.default_rng([plan.seed, part, index])
+    low, high = np.log(plan.gsd_m)
+    samplings = [float(np.exp(rng.uniform(low, high))) for _ in range(VIEWS)]
+    large = bool(rng.random() < (LARGE if part == TRAINING else LARGE_AFTER))
+    usual = bool(part == CALIBRATION and rng.random() < USUAL)
+    return draw_scenes(rng, samplings, large=large, usual=usual), rng
+
+
+def lessons(plan: Plan, index: int) -> list[Lesson]:
+    """Return the lessons of one yard of the plan's training part."""
+    scenes, rng = drawn(plan, TRAINING, index)
+    return [one for one in (lesson(scene, rng) for scene in scenes) if one is not None]
