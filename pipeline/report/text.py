@@ -86,7 +86,9 @@ def rate(per_year: float) -> str:
         return "less than once in the simulated years"
     if per_year >= 1:
         return f"{per_year:.1f} times a year"
-    return f"once in {1 / per_year:.0f} years" if per_year <= 0.5 else f"{per_year:.2f} times a year"
+    if per_year > 0.5:
+        return f"{per_year:.2f} times a year"
+    return f"once in {int(1 / per_year + 1e-9)} years"  # never rarer than it is, and as the line for the analyst says
 
 
 def is_upper_limit(observation: Observation) -> bool:
