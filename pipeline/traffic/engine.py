@@ -36,7 +36,7 @@ SMALLEST_TAIL = 1e-30  # the same for the tail of a single look
 # What the sum looks for: ratios to what is expected, by no less than so many times the effect floor's excess.
 SURGES = ((2.7, 1.0), (3.5, 1.5), (5.0, 2.5), (8.0, 4.0))
 # The single look has e to this power less of the budget than the sum: what it is for is far above the threshold.
-LOOK_COST = 0.8
+LOOK_COST = 1.2
 STEADY = 0.85  # share of a surge's looks that show it; the others are as on quiet days
 
 # What became of a series at a step.
