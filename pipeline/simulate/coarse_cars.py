@@ -162,33 +162,80 @@ def changes_by_cars(
     """
     a, _, west, _, e, north = grid.transform
     half = Grid(grid.crs, (a / 2, 0.0, west, 0.0, e / 2, north), 2 * grid.width, 2 * grid.height)
-    drawn = cover(cars, half, *sun, shift_m=shift_m)
+    drawn = _cover_window(cars, half, sun, shift_m, 2 * int(np.ceil(4 * psf_of(SWIR_FROM, grid.gsd_m))) + 2)
     out = np.zeros((13, *grid.shape), dtype=np.float32)
-    rows, cols = np.nonzero((drawn.roof > 0) | (drawn.shade > 0))
-    if rows.size:
-        pad = 2 * int(np.ceil(4 * psf_of(SWIR_FROM, grid.gsd_m))) + 2
-        top, left = (max((int(part.min()) - pad) // 2, 0) for part in (rows, cols))
-        bottom, right = (
-            min((int(rows.max()) + pad) // 2 + 1, grid.height),
-            min((int(cols.max()) + pad) // 2 + 1, grid.width),
-        )
-        fine = (slice(2 * top, 2 * bottom), slice(2 * left, 2 * right))
-        window = (slice(top, bottom), slice(left, right))
-        spread: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        for band in range(len(shade)):
-            # A pixel is the mean of four cells, the variance of a box one pixel wide: 1/12.
-            sigma = 2.0 * float(np.sqrt(psf_of(band, grid.gsd_m) ** 2 - 1.0 / 12.0))
-            if sigma not in spread:
-                spread[sigma] = (
-                    _mean(gaussian_filter(drawn.roof[fine], sigma), 2),
-                    _mean(gaussian_filter(drawn.shade[fine], sigma), 2),
-                )
-            roof, dark = spread[sigma]
-            out[band][window] = roof + dark * np.float32(1.0 - shade[band])
-            out[6 + band][window] = _mean(gaussian_filter(drawn.paint[band][fine], sigma), 2)
-            if band == 0:
-                out[12][window] = roof
+    if drawn is None:
+        return CarChange(out[:6], out[6:12], out[12])
+    top, left, cells = drawn
+    window = (
+        slice(top // 2, top // 2 + cells.shape[1] // 2),
+        slice(left // 2, left // 2 + cells.shape[2] // 2),
+    )
+    spread: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    for band in range(len(shade)):
+        # A pixel is the mean of four cells, the variance of a box one pixel wide: 1/12.
+        sigma = 2.0 * float(np.sqrt(psf_of(band, grid.gsd_m) ** 2 - 1.0 / 12.0))
+        if sigma not in spread:
+            spread[sigma] = (
+                _mean(gaussian_filter(cells[0], sigma), 2),
+                _mean(gaussian_filter(cells[1], sigma), 2),
+            )
+        roof, dark = spread[sigma]
+        out[band][window] = roof + dark * np.float32(1.0 - shade[band])
+        out[6 + band][window] = _mean(gaussian_filter(cells[2 + band], sigma), 2)
+        if band == 0:
+            out[12][window] = roof
     return CarChange(out[:6], out[6:12], out[12])
+
+
+def _cover_window(
+    cars: Sequence[PlacedCar], grid: Grid, sun: tuple[float, float], shift_m: tuple[float, float], pad: int
+) -> tuple[int, int, NDArray[np.float32]] | None:
+    """Return what `cover` does, only about the cars, in a third of its time; None where they all stand outside.
+
+    Returns
+    -------
+    top, left : int
+        Upper left cell of the window, even numbers.
+    cells : array of shape (8, rows, columns)
+        Roof, shade and six bands of paint; rows and columns are even numbers.
+    """
+    if not cars:
+        return None
+    bodies, shadows = _outlines(cars, sun, shift_m)
+    west, south, east, north = shapely.total_bounds(shadows)
+    (col0, col1), (row0, row1) = grid.to_pixel(np.array([west, east]), np.array([north, south]))
+    left, top = max(int(np.floor(col0)) - pad, 0) // 2 * 2, max(int(np.floor(row0)) - pad, 0) // 2 * 2
+    right = min(-(-(int(np.ceil(col1)) + pad) // 2) * 2, grid.width)
+    bottom = min(-(-(int(np.ceil(row1)) + pad) // 2) * 2, grid.height)
+    if right <= left or bottom <= top:
+        return None
+    step = max(round(grid.gsd_m / FINE_M), 1)
+    x, y = grid.to_xy(left, top)
+    fine = grid.gsd_m / step
+    affine = Affine(fine, 0, float(x), 0, -fine, float(y))
+    rows, cols = bottom - top, right - left
+    shape = (rows * step, cols * step)
+    index = rasterize(
+        zip(_rings(bodies), range(1, len(bodies) + 1), strict=True),
+        out_shape=shape, transform=affine, fill=0, dtype="int32",
+    )  # fmt: skip
+    dark = rasterize(_rings(shadows), out_shape=shape, transform=affine, fill=0, default_value=1, dtype="uint8")
+    at = np.flatnonzero((dark > 0) | (index > 0))  # few: railcars cover a small part of a yard
+    cell = at // shape[1] // step * cols + at % shape[1] // step
+    owner = index.ravel()[at]
+    under = owner > 0
+    colours = np.array([car.colour for car in cars])
+    weights = [under, ~under, *(np.where(under, colours[owner - 1, band], 0.0) for band in range(6))]
+    made = [np.bincount(cell, weights=weight, minlength=rows * cols) for weight in weights]
+    return top, left, (np.stack(made) / step**2).astype(np.float32).reshape(8, rows, cols)
+
+
+def _rings(polygons: NDArray[np.object_]) -> list[dict[str, object]]:
+    """Return polygons without holes as GeoJSON, which takes shapely much longer one by one."""
+    points, owner = shapely.get_coordinates(polygons, return_index=True)
+    parts = np.split(points, np.flatnonzero(np.diff(owner)) + 1)
+    return [{"type": "Polygon", "coordinates": [part.tolist()]} for part in parts]
 
 
 def add_cars(

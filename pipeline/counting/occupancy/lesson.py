@@ -137,8 +137,14 @@ def read(
     mine = bench.images.pick(wanted)
     white = whiten(mine, filter_of(bench, series, day))
     found = lesson.density.railcars(pixel_features(white, mine.seen, series.yard.smooth, lesson.ordinary).values)
-    share = np.maximum(mine.seen.mean(axis=1), 0.1)
+    share = np.maximum(mine.seen @ _where_cars_show(series, day), 0.1)
     return Reading(response.railcars(found.sum(axis=1) / share), found, white.unit, white.typical)
+
+
+def _where_cars_show(series: Series, day: Day) -> FloatArray:
+    """Return each pixel's share (N,) of what railcars change: a hidden pixel beside the tracks hides few."""
+    shown = np.mean([one.lost.mean(axis=0, dtype=np.float64) for one in cars_of(series, day.sun)], axis=0)
+    return np.asarray(shown / max(float(shown.sum()), 1e-9))
 
 
 def _stand(
@@ -148,7 +154,7 @@ def _stand(
     number = np.array([one.railcars for one in cars], dtype=np.float64)
     stood = _as_murky(bench, lesson, lesson.hosts[np.arange(len(number)) % len(lesson.hosts)], day)
     area = CAR_AREA_M2 / series.yard.grid.gsd_m**2
-    target = np.stack([one.roof for one in cars]) / area
+    target = np.stack([one.roof for one in cars]).astype(np.float64) / area
     return number, target, replace(stood, values=stood.values + added(bench, series, cars, day.ground))
 
 

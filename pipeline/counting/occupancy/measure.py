@@ -12,15 +12,16 @@ from pipeline.counting.occupancy.bench import LAST, Bench, Series, day_of, desig
 from pipeline.counting.occupancy.calibrate import Calibration, Noise, calibrate
 from pipeline.counting.occupancy.lesson import Lesson, learn, read, respond
 from pipeline.counting.occupancy.response import Response
+from pipeline.simulate.coarse_cars import SUN_MIN_DEG
 
 FloatArray = NDArray[np.float64]
 
-GROUP_DEG = (9.0, 40.0)  # elevation and azimuth within which known dates share one answer
-FLOOR_RANGE = (1.5, 4.0)  # noise of an empty yard, railcars
-RELATIVE_FLOOR = 0.15
+GROUP_SHADOW, GROUP_DEG = 0.2, 40.0  # logarithm of the shadow's length, and azimuth, that share one answer
+FLOOR_RANGE = (1.0, 4.0)  # noise of an empty yard, railcars
+RELATIVE_FLOOR, RELATIVE_MURK = 0.13, 0.5  # part of the noise that grows with the number, and its power of the murk
 CLEAR, MURK_POWER = 1.5, 2.2  # murk below which days are ordinary; how fast an empty yard's noise grows with it
 ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
-PAST_SHARE = 0.3  # of the middle 60 % of the history's numbers, taken as noise where no date is known
+PAST_SHARE = 0.15  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 GREEN_LOOKS = 5  # that a pixel needs to tell how green it grows
@@ -31,6 +32,7 @@ class Estimate:
     """An uncalibrated number and all that is needed to state it."""
 
     x: float  # railcars before scale and zero
+    usual: float  # the same, median of the history
     noise: Noise
     calibration: Calibration
     shift_px: tuple[float, float] | None
@@ -82,7 +84,8 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     apron = apron_activity(
         series.apron, design, ridge, bench.mean_car, series.yard.grid.gsd_m, float(np.median(reading.typical))
     )
-    return Estimate(x, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
+    usual = float(np.median(past)) if past.size else 0.0
+    return Estimate(x, usual, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
 
 
 def track_greenness(series: Series) -> float:
@@ -112,7 +115,8 @@ def _base(past: FloatArray) -> float:
 def _noise(answer: Response, base: float, murk: float, share: float, stretch: float) -> Noise:
     """Return the noise of a look: larger where the day is murky or unlike its past, or partly hidden."""
     floor = base * max(murk, 1.0) ** MURK_POWER * stretch
-    relative = float(np.hypot(max(answer.relative, RELATIVE_FLOOR), 1.0 - share)) * stretch
+    own = max(answer.relative, RELATIVE_FLOOR) * max(murk, 1.0) ** RELATIVE_MURK
+    relative = float(np.hypot(own, 1.0 - share)) * stretch
     return Noise(floor, answer.per_car * max(murk, 1.0), relative)
 
 
@@ -138,4 +142,5 @@ def _calibrate(bench: Bench, series: Series, lesson: Lesson, mine: Response, bas
 
 def _group(sun: tuple[float, float]) -> tuple[int, int]:
     """Return the group of suns whose known dates are read together."""
-    return round(sun[0] / GROUP_DEG[0]), round(sun[1] / GROUP_DEG[1])
+    shadow = -np.log(np.tan(np.deg2rad(np.clip(sun[0], SUN_MIN_DEG, 89.0))))
+    return round(float(shadow) / GROUP_SHADOW), round(sun[1] / GROUP_DEG)

@@ -12,20 +12,30 @@ from numpy.typing import NDArray
 
 from pipeline.counting.occupancy.geometry import Yard
 from pipeline.counting.occupancy.target import BAND_INDEX
-from pipeline.model import CAR_PITCH_M, Track
+from pipeline.model import CAR_PITCH_M, RailcarKind, Track
 from pipeline.simulate.coarse_cars import changes_by_cars
+from pipeline.simulate.kinds import GROUNDS, draw_colour, draw_kind
 from pipeline.simulate.yard import PlacedCar, place_cars
 
 FloatArray = NDArray[np.float64]
+HalfArray = NDArray[np.float16]  # kept by the thousand, and exact to 1 in 2000
 
 LEVELS = (5, 10, 20, 40, 80, 120, 200, 320)
 SPARSE_LEVELS = (10, 40, 120)  # enough for the suns of known dates
-PLACEMENTS = 4  # different rakes for each level
-PACKED = 4  # one placement in so many stands on as few tracks as hold it
+# Different rakes for each level. Few rakes differ much by kind and paint, and the draw is the same at every site: it
+# would lean every count to one side. As many as there are hosts (8), so that each host bears every level once.
+PLACEMENTS = {5: 8, 10: 8, 20: 8, 40: 8, 80: 8, 120: 8, 200: 4, 320: 2}
+PACKED = 8  # one placement in so many stands on as few tracks as hold it
 SEED = 20231005
+DRAWN_CARS, DRAWS_MAX = 160, 12  # cars of the draws from which the one is taken that keeps the fleet balanced
+FLEET_CARS = 4000  # that tell the mean fleet
+COMMON = (RailcarKind.ORE, RailcarKind.BOX, RailcarKind.TANK, RailcarKind.FLAT)
 HALF_FULL = 80.0  # railcars at which half of what crowding takes is taken (simulated yards of 5 to 12 tracks)
 SAY_HALF = 40.0  # railcars from which an injection tells the slope about as well as any larger one
-SUN_STEP_DEG, AZIMUTH_STEP_DEG = 4.0, 10.0  # suns within such a cell share their shadows
+# Suns within such a cell share their shadows. Half a degree is 2 % of a shadow; two degrees were 10 % in midwinter,
+# when the sun stays at one height for two months and every count leaned the same way.
+SUN_STEP_DEG, AZIMUTH_STEP_DEG = 1.0, 4.0
+RENDERED_MAX = 120  # suns whose renderings are kept: those of a year
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +43,9 @@ class Rendered:
     """Cars of known number as shares of the yard's pixels."""
 
     railcars: int
-    roof: FloatArray  # (N,) share of each pixel under car bodies
-    lost: FloatArray  # (6, N) share of the ground's light that roof and shadow take, order of kinds.BANDS
-    paint: FloatArray  # (6, N) reflectance that the roofs add
+    roof: HalfArray  # (N,) share of each pixel under car bodies
+    lost: HalfArray  # (6, N) share of the ground's light that roof and shadow take, order of kinds.BANDS
+    paint: HalfArray  # (6, N) reflectance that the roofs add
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +77,48 @@ _rendered: OrderedDict[tuple[str, int, int], tuple[Rendered, ...]] = OrderedDict
 
 @lru_cache(maxsize=8)
 def _placements(key: str, holder: _Tracks) -> tuple[tuple[PlacedCar, ...], ...]:
-    """Place cars for every level, the largest levels only where the tracks hold them."""
+    """Place cars for every level, the largest levels only where the tracks hold them.
+
+    Of several draws the one is kept that brings the cars of its level nearest to the mean of the fleet in kind and
+    paint (rerandomisation, Morgan and Rubin 2012, doi 10.1214/12-AOS1008).
+    """
     made: list[tuple[PlacedCar, ...]] = []
+    centre, scale = _fleet()
     for level in LEVELS:
-        for number in range(PLACEMENTS):
-            cars = _place(holder.tracks, level, number)
-            if cars is None:
-                return tuple(made)
-            made.append(cars)
+        total = np.zeros(len(centre))
+        for number in range(PLACEMENTS[level]):
+            draws = []
+            for draw in range(int(np.clip(DRAWN_CARS // level, 1, DRAWS_MAX))):
+                cars = _place(holder.tracks, level, number, draw)
+                if cars is None:
+                    return tuple(made)
+                sums = total + sum(_traits(car.railcar.kind, car.colour) for car in cars)
+                away = ((sums / (level * (number + 1)) - centre) / scale) ** 2
+                draws.append((float(away.sum()), sums, cars))
+            _, total, best = min(draws, key=lambda one: one[0])
+            made.append(best)
     return tuple(made)
 
 
-def _place(tracks: tuple[Track, ...], level: int, number: int) -> tuple[PlacedCar, ...] | None:
+@lru_cache(maxsize=1)
+def _fleet() -> tuple[FloatArray, FloatArray]:
+    """Return mean and spread of the traits of a mixed fleet."""
+    rng = np.random.default_rng(SEED)
+    kinds = [draw_kind(rng) for _ in range(FLEET_CARS)]
+    traits = np.array([_traits(kind, draw_colour(kind, rng)) for kind in kinds])
+    return traits.mean(axis=0), traits.std(axis=0)
+
+
+def _traits(kind: RailcarKind, colour: FloatArray) -> FloatArray:
+    """Return what decides how a car shows: its kind, by height and shape, and its paint against ballast."""
+    apart = colour - np.array(GROUNDS["ballast"])
+    seen, infrared = float(apart[:3].mean()), float(apart[3:].mean())
+    return np.array([*(float(kind is one) for one in COMMON), seen, infrared, seen**2, infrared**2])
+
+
+def _place(tracks: tuple[Track, ...], level: int, number: int, draw: int) -> tuple[PlacedCar, ...] | None:
     """Spread cars over the yard, or, in one placement of `PACKED`, over as few neighbouring tracks as hold them."""
-    rng = np.random.default_rng([SEED, level, number])
+    rng = np.random.default_rng([SEED, level, number, draw])
     typical = float(np.mean([track.line.length for track in tracks]))
     few = (
         min(int(np.ceil(level * CAR_PITCH_M / (0.6 * typical))), len(tracks))
@@ -90,7 +128,7 @@ def _place(tracks: tuple[Track, ...], level: int, number: int) -> tuple[PlacedCa
     while True:
         first = int(rng.integers(len(tracks) - few + 1))
         try:
-            return place_cars(tracks[first : first + few], level, rng, mean_rake=8.0)
+            return place_cars(tracks[first : first + few], level, rng)
         except ValueError:
             if few == len(tracks):
                 return None
@@ -132,10 +170,10 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
         made = []
         for cars in _placements(yard.key, _Tracks(tracks)):
             seen = changes_by_cars(cars, yard.grid, (cell[0] * SUN_STEP_DEG, cell[1] * AZIMUTH_STEP_DEG))
-            lost, paint = (part.reshape(6, -1)[:, yard.index].astype(np.float64) for part in (seen.lost, seen.paint))
-            made.append(Rendered(len(cars), seen.roof.reshape(-1)[yard.index].astype(np.float64), lost, paint))
+            lost, paint = (part.reshape(6, -1)[:, yard.index].astype(np.float16) for part in (seen.lost, seen.paint))
+            made.append(Rendered(len(cars), seen.roof.reshape(-1)[yard.index].astype(np.float16), lost, paint))
         _rendered[key] = tuple(made)
-        while len(_rendered) > 60:
+        while len(_rendered) > RENDERED_MAX:
             _rendered.popitem(last=False)
     else:
         _rendered.move_to_end(key)
@@ -145,7 +183,7 @@ def rendered_cars(yard: Yard, tracks: Sequence[Track], sun: tuple[float, float])
 def changes_of(cars: Sequence[Rendered], ground: FloatArray, bands: tuple[str, ...]) -> FloatArray:
     """Return the reflectance (Q, B, N) that rendered cars add to the empty ground (B, N)."""
     number = [BAND_INDEX[name] for name in bands]
-    return np.array([one.paint[number] - one.lost[number] * ground for one in cars])
+    return np.array([one.paint[number].astype(np.float64) - one.lost[number] * ground for one in cars])
 
 
 def fit_response(railcars: FloatArray, rise: FloatArray, zero: float) -> Response:

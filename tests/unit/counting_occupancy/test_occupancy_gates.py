@@ -96,7 +96,7 @@ def test_infrared_pixels_of_20_m_spread_cars_wider() -> None:
 
 @pytest.mark.parametrize(("murk", "refused"), [(estimate.MURK_MAX, False), (estimate.MURK_MAX + 0.1, True)])
 def test_a_day_too_murky_for_cars_to_stand_out_is_refused(murk: float, refused: bool) -> None:
-    found = estimate.Estimate(40.0, None, None, None, None, np.zeros(1), {"murk": murk})  # type: ignore[arg-type]
+    found = estimate.Estimate(40.0, 0.0, None, None, None, None, np.zeros(1), {"murk": murk})  # type: ignore[arg-type]
     result = estimate._gate_murk(found, "L1")
     assert isinstance(result, estimate.Refused) is refused
     if isinstance(result, estimate.Refused):
