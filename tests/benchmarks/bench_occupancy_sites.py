@@ -3,8 +3,8 @@
 Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED] [SITES_WITHOUT_KNOWN] [BUSY_SITES]`.
 Tuning used seeds 1 to 8 and, from 2.4 on, 900 to 999. Seeds 1000 to 1008 were unseen for version 2.0; their bias and
 coverage then led to the scale's weights, the packed placements and the wider intervals of 2.2, so from 2.2 on report
-from 1100. On six of a site's test dates the yard is rendered again, mostly empty: these looks tell the detection
-limit and are no part of the other figures.
+from 1100. Seeds 1100 to 1104 were reported for 2.4, so for 2.5 report from 1110. On six of a site's test dates the
+yard is rendered again, mostly empty: these looks tell the detection limit and are no part of the other figures.
 """
 
 from __future__ import annotations

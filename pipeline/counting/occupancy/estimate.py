@@ -27,6 +27,7 @@ from pipeline.model import KnownCount, Look, Site
 
 NOTHING_SEEN = 0.05  # visible share of the track pixels below which there is no image of them at all
 MASKED_SHARE, MASKED_STRICTER = 0.05, 0.5  # hidden share of the ground near the yard from which gates are stricter
+DRIFT_MAX = 6.0  # robust sigmas of what is common to the yard; beyond, its patches have been taken for 50 cars
 MURK_MAX = 2.5  # beyond, a look says next to nothing, and what it says has been rain (one demo year, real dates)
 CONTROLS_MIN, CONTROLS_MAX = 120, 500  # ground beside the yard that tells the noise of a look
 
@@ -133,7 +134,13 @@ def estimate(
 
 def _gate_murk(result: Estimate, name: str) -> Estimate | Refused:
     """Refuse a day on which the ground beside the yard scatters so much that railcars would not stand out."""
-    murk = result.measures["murk"]
+    murk, drift = result.measures["murk"], result.measures["drift"]
+    if drift > DRIFT_MAX:
+        detail = (
+            f"the ground between the tracks in {name} lies {drift:.1f} robust sigmas from its past as a whole "
+            f"(limit {DRIFT_MAX:g}): so wet or so bright that its patches look like railcars"
+        )
+        return Refused("OFF_YARD_RESIDUAL", detail, result.measures)
     if murk <= MURK_MAX:
         return result
     detail = (

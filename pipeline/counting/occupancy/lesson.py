@@ -53,6 +53,7 @@ class Reading:
     density: FloatArray  # (Q, N) railcars of each pixel, not calibrated
     unit: FloatArray  # (Q,) noise of the image over that of the history
     typical: FloatArray  # (Q,)
+    modes: FloatArray  # (Q, C, K) what was common to the yard
 
 
 def learn(bench: Bench, series: Series, day: Day) -> tuple[Lesson, Response]:
@@ -138,7 +139,7 @@ def read(
     white = whiten(mine, filter_of(bench, series, day))
     found = lesson.density.railcars(pixel_features(white, mine.seen, series.yard.smooth, lesson.ordinary).values)
     share = np.maximum(mine.seen @ _where_cars_show(series, day), 0.1)
-    return Reading(response.railcars(found.sum(axis=1) / share), found, white.unit, white.typical)
+    return Reading(response.railcars(found.sum(axis=1) / share), found, white.unit, white.typical, white.beta)
 
 
 def _where_cars_show(series: Series, day: Day) -> FloatArray:

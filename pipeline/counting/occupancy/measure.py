@@ -17,11 +17,13 @@ from pipeline.simulate.coarse_cars import SUN_MIN_DEG
 FloatArray = NDArray[np.float64]
 
 GROUP_SHADOW, GROUP_DEG = 0.2, 40.0  # logarithm of the shadow's length, and azimuth, that share one answer
-FLOOR_RANGE = (1.0, 4.0)  # noise of an empty yard, railcars
-RELATIVE_FLOOR, RELATIVE_MURK = 0.13, 0.5  # part of the noise that grows with the number, and its power of the murk
+FLOOR_RANGE = (0.75, 3.0)  # noise of an empty yard, railcars
+FLOOR_SHARE = 0.75  # of the scatter of the emptier part of the history, which holds trains too (seeds 900 to 908)
+RELATIVE_FLOOR, RELATIVE_MURK = 0.115, 0.5  # part of the noise that grows with the number, and its power of the murk
 CLEAR, MURK_POWER = 1.5, 2.2  # murk below which days are ordinary; how fast an empty yard's noise grows with it
+DRIFT_FROM, DRIFT_POWER = 2.0, 0.7  # drift of the yard from which it counts as murk too, and its power
 ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
-PAST_SHARE = 0.15  # of the middle 60 % of the history's numbers, taken as noise where no date is known
+PAST_SHARE = 0.11  # of the middle 60 % of the history's numbers, taken as noise where no date is known
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 GREEN_LOOKS = 5  # that a pixel needs to tell how green it grows
@@ -60,13 +62,16 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     lesson, answer = learn(bench, series, today)
     reading = read(bench, series, lesson, answer, today, np.r_[whole, len(share) - 1])
     x, past = float(reading.x[-1]), reading.x[:-1]
+    drift = drift_of(reading.modes)
+    murk = lesson.murk.copy()  # of each look, what the yard itself tells included
+    murk[np.r_[whole, len(share) - 1]] *= np.maximum(drift / DRIFT_FROM, 1.0) ** DRIFT_POWER
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
-    base = _base(past[lesson.murk[whole] < CLEAR])
-    calibration = _calibrate(bench, series, lesson, answer, base)
+    base = _base(past[murk[whole] < CLEAR])
+    calibration = _calibrate(bench, series, lesson, answer, base, murk)
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
     odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
-    noise = _noise(answer, base, float(lesson.murk[-1]), float(share[-1]), odd)
+    noise = _noise(answer, base, float(murk[-1]), float(share[-1]), odd)
     if calibration.known == 0:
         # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
         scatter = PAST_SHARE * float(np.diff(np.quantile(past, [0.2, 0.8]))[0]) if past.size else 0.0
@@ -78,7 +83,8 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
         "stretch": calibration.stretch, "known_dates": float(calibration.known),
         "noise_unit": float(reading.unit[-1]), "typical": float(reading.typical[-1]),
         "response_20": float(np.interp(20, answer.level, answer.mean)), "sun_elevation_deg": sun[0],
-        "same_view_looks": float(views), "murk": float(lesson.murk[-1]), "track_ndvi": track_greenness(series),
+        "same_view_looks": float(views), "murk": float(lesson.murk[-1]), "drift": float(drift[-1]),
+        "track_ndvi": track_greenness(series),
     }  # fmt: skip
     design, ridge = design_of(series)
     apron = apron_activity(
@@ -86,6 +92,23 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     )
     usual = float(np.median(past)) if past.size else 0.0
     return Estimate(x, usual, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
+
+
+def drift_of(modes: FloatArray) -> FloatArray:
+    """Return how far what is common to a yard lies from its past in each look (Q,), robust sigmas.
+
+    Rain darkens all ballast, and unevenly, so that its patches stand out like trains; the ground beside the yard may
+    show nothing of it. Trains move this figure little: they have no say in what is common.
+
+    Parameters
+    ----------
+    modes : array of shape (Q, C, K)
+        The last look is being judged and no part of the past; the first of the K modes is the constant.
+    """
+    level = modes[:, :, 0]
+    middle = np.median(level[:-1], axis=0)
+    spread = np.maximum(1.4826 * np.median(np.abs(level[:-1] - middle), axis=0), 0.05)
+    return np.asarray(np.sqrt((((level - middle) / spread) ** 2).mean(axis=1)))
 
 
 def track_greenness(series: Series) -> float:
@@ -109,7 +132,9 @@ def _base(past: FloatArray) -> float:
     if past.size < 8:
         return FLOOR_RANGE[1]
     low, high = np.quantile(past, [0.1, 0.4])
-    return float(np.clip((high - low) / 1.03, *FLOOR_RANGE))  # a Gaussian's quantiles lie 1.03 sigma apart
+    return float(
+        np.clip(FLOOR_SHARE * (high - low) / 1.03, *FLOOR_RANGE)
+    )  # a Gaussian's quantiles lie 1.03 sigma apart
 
 
 def _noise(answer: Response, base: float, murk: float, share: float, stretch: float) -> Noise:
@@ -120,7 +145,9 @@ def _noise(answer: Response, base: float, murk: float, share: float, stretch: fl
     return Noise(floor, answer.per_car * max(murk, 1.0), relative)
 
 
-def _calibrate(bench: Bench, series: Series, lesson: Lesson, mine: Response, base: float) -> Calibration:
+def _calibrate(
+    bench: Bench, series: Series, lesson: Lesson, mine: Response, base: float, murk: FloatArray
+) -> Calibration:
     """Learn scale and zero from the known dates, each under its own sun and on its own ground."""
     share = bench.images.seen.mean(axis=1)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -136,7 +163,7 @@ def _calibrate(bench: Bench, series: Series, lesson: Lesson, mine: Response, bas
             x.append(float(reading.x[index]))
             number.append(series.known[place].railcars)
             sd.append(series.known[place].sd)
-            noise.append(_noise(answer, base, float(lesson.murk[place]), float(share[place]), 1.0))
+            noise.append(_noise(answer, base, float(murk[place]), float(share[place]), 1.0))
     return calibrate(np.array(x), np.array(number), np.array(sd), noise)
 
 

@@ -11,6 +11,7 @@ from pipeline.counting.occupancy import estimate
 from pipeline.counting.occupancy.density import pixel_features
 from pipeline.counting.occupancy.gates import FIGURES, against_history
 from pipeline.counting.occupancy.light import patchiness
+from pipeline.counting.occupancy.measure import drift_of
 from pipeline.counting.occupancy.spatial import Filter, Images, outside_covariance, whiten
 from pipeline.model import Grid
 from pipeline.simulate.coarse_cars import changes_by_cars, psf_of
@@ -94,11 +95,30 @@ def test_infrared_pixels_of_20_m_spread_cars_wider() -> None:
     assert psf_of(5, 30.0) == psf_of(0, 30.0) < psf_of(5, 10.0)
 
 
-@pytest.mark.parametrize(("murk", "refused"), [(estimate.MURK_MAX, False), (estimate.MURK_MAX + 0.1, True)])
-def test_a_day_too_murky_for_cars_to_stand_out_is_refused(murk: float, refused: bool) -> None:
-    found = estimate.Estimate(40.0, 0.0, None, None, None, None, np.zeros(1), {"murk": murk})  # type: ignore[arg-type]
+def test_rain_on_all_ballast_drifts_and_trains_do_not() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((21, 3, 500))
+    values += rng.normal(0, 0.3, (21, 3, 1))  # what rain and light do on ordinary days
+    values[19, :, :150] += 12.0  # trains
+    values[20] -= 3.0  # rain
+    images = Images(values, np.ones((21, 500), dtype=bool), np.broadcast_to(np.eye(3), (21, 3, 3)).copy())
+    drift = drift_of(whiten(images, kit(3, 500)).beta)
+    assert drift[20] > estimate.DRIFT_MAX and drift[:20].max() < 3.0
+
+
+@pytest.mark.parametrize(
+    ("murk", "drift", "refused"),
+    [
+        (estimate.MURK_MAX, 1.0, ""),
+        (estimate.MURK_MAX + 0.1, 1.0, "too wet or too hazy"),
+        (1.0, estimate.DRIFT_MAX + 0.1, "so wet or so bright"),
+    ],
+)
+def test_a_day_too_murky_for_cars_to_stand_out_is_refused(murk: float, drift: float, refused: str) -> None:
+    figures = {"murk": murk, "drift": drift}
+    found = estimate.Estimate(40.0, 0.0, None, None, None, None, np.zeros(1), figures)  # type: ignore[arg-type]
     result = estimate._gate_murk(found, "L1")
-    assert isinstance(result, estimate.Refused) is refused
+    assert isinstance(result, estimate.Refused) is bool(refused)
     if isinstance(result, estimate.Refused):
         assert result.flag == "OFF_YARD_RESIDUAL"
-        assert "too wet or too hazy" in result.detail
+        assert refused in result.detail
