@@ -26,7 +26,7 @@ AFTER_ALARM = 0.2  # weight of the looks of an episode of tier alert or high onc
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
-KEEP_DAYS = 400.0  # beyond the baseline window, for windows frozen by an episode
+KEEP_DAYS = 1470.0  # beyond the baseline window, for its season and for windows frozen by an episode
 # What the prediction leaves outside the band that holds 90 %: its shape is estimated, and where quiet traffic is of
 # another family a band of nominal 90 % held 85 to 88 % (tests/benchmarks/bench_traffic_rates.py).
 BAND_TAIL = 0.08

@@ -34,7 +34,7 @@ def test_running_sums_are_those_of_a_window_summed_afresh():
 
 def test_the_guard_and_the_reach_hold():
     engine = _engine(baseline_days=365, guard_days=30)
-    days = DAYS + np.arange(0, 1000, 5.0)
+    days = DAYS + np.arange(0, 2500, 5.0)
     _feed(engine, days)
     window, last = engine.window, days[-1]
     behind = window.days[window.expired : window.entered]
@@ -53,6 +53,12 @@ def test_a_season_is_found_and_none_is_not():
     flat = _engine(8)
     _feed(flat, days, node=18 * KINDS + 7)
     assert np.mean(flat.window.season > 0) <= 0.25
+
+
+def test_a_milder_season_is_found_on_all_years_kept():
+    yearly = _engine(8)
+    _feed(yearly, DAYS + np.arange(0, 2200, 8.0), season=1 + PHASES + 4, node=18 * KINDS + 7)
+    assert np.mean(yearly.window.season > 0) >= 0.75
 
 
 def test_season_shifts_follow_the_year():
