@@ -1,6 +1,7 @@
 """Occupancy at 10 m over simulated sites: error, coverage, detection limit, gates.
 
-Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED] [SITES_WITHOUT_KNOWN] [BUSY_SITES]`.
+Run as `python tests/benchmarks/bench_occupancy_sites.py [SITES] [FIRST_SEED] [SITES_WITHOUT_KNOWN] [BUSY_SITES]
+[landsat]`. With the last word the same looks are seen by pixels of 30 m instead of 10 m.
 Tuning used seeds 1 to 8 and, from 2.4 on, 900 to 999. Seeds 1000 to 1008 were unseen for version 2.0; their bias and
 coverage then led to the scale's weights, the packed placements and the wider intervals of 2.2, so from 2.2 on report
 from 1100. Seeds 1100 to 1104 were reported for 2.4, so for 2.5 report from 1110. On six of a site's test dates the
@@ -13,26 +14,32 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import scipy
 import skimage
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter
 from shapely.geometry import box
 
 from pipeline.config import CountingSettings, QualitySettings
 from pipeline.counting.occupancy import METHOD_VERSION, count
-from pipeline.model import Count, KnownCount, Look, Refusal, Scene, Site
+from pipeline.model import Count, Grid, KnownCount, Look, Refusal, Scene, Site
 from pipeline.simulate.coarse import SimplePlan, SimulatedLook, render_look, simulate_series
 from pipeline.simulate.coarse_world import build_world
 from pipeline.simulate.kinds import BANDS
 from pipeline.simulate.yard import make_tracks, place_cars
 
+LANDSAT = "landsat" in sys.argv[1:]
 HISTORY, TESTS, KNOWN, BAD = 64, 12, 12, 2
 NUMBERS = (0, 0, 5, 10, 15, 20, 40, 60, 80, 100, 120)
 POWER_LOOKS = (0, 0, 0, 0, 10, 30)  # cars of the looks that tell the detection limit
+COARSE = 3  # Sentinel-2 pixels along the side of one of Landsat
+LANDSAT_BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22")
+# Pixels of 10 m by which looks are blurred before they are averaged: a point spread of half a pixel of 30 m in all.
+LANDSAT_BLUR, LANDSAT_BLUR_SWIR = 1.19, 0.77
+LANDSAT_NOISE = 0.002  # reflectance, of one pixel
 SUN = (("low", 0, 35), ("mid", 35, 52), ("high", 52, 90))
 
 
@@ -60,6 +67,26 @@ def make_site(seed: int) -> Site:
     return Site(f"s{seed}", f"s{seed}", "EPSG:32652", box(cx - east, cy - north, cx + east, cy + north), tracks)
 
 
+def as_landsat(look: Look) -> Look:
+    """Return the look as pixels of 30 m see it; its shift stays that of the 10 m pixels, in metres."""
+    rows, cols = (size // COARSE for size in look.grid.shape)
+    wide = [LANDSAT_BLUR] * 4 + [LANDSAT_BLUR_SWIR] * 2
+    spread = np.stack([gaussian_filter(band, sigma) for band, sigma in zip(look.values, wide, strict=True)])
+    cut = spread[:, : rows * COARSE, : cols * COARSE].reshape(len(spread), rows, COARSE, cols, COARSE)
+    clear = look.clear[: rows * COARSE, : cols * COARSE].reshape(rows, COARSE, cols, COARSE).all(axis=(1, 3))
+    rng = np.random.default_rng([int(look.scene.observed_at.timestamp()), 30])
+    values = cut.mean(axis=(2, 4)) + LANDSAT_NOISE * rng.standard_normal((len(spread), rows, cols))
+    _, _, west, _, _, north = look.grid.transform
+    grid = Grid(look.grid.crs, (30.0, 0.0, west, 0.0, -30.0, north), cols, rows)
+    scene = replace(
+        look.scene, scene_id=look.scene.scene_id.replace("S2A", "L9"), sensor="landsat", platform="L9", gsd_m=30.0
+    )
+    return replace(
+        look, scene=scene, grid=grid, bands=LANDSAT_BANDS, values=values.astype(np.float32), clear=clear,
+        clear_fraction=float(clear.mean()),
+    )  # fmt: skip
+
+
 def to_look(one: SimulatedLook, site: Site) -> Look:
     clear = np.isin(one.classes, (2, 4, 5, 6, 7, 11))
     clear = ~binary_dilation(~clear, iterations=2)  # 20 m, as the reading of archived images does
@@ -68,7 +95,8 @@ def to_look(one: SimulatedLook, site: Site) -> Look:
         f"S2A_{when:%Y%m%d}_{one.plan.orbit}", "sim", "sentinel-2", "S2A", when, 10.0, (), one.plan.orbit,
         one.sun_elevation_deg, one.sun_azimuth_deg,
     )  # fmt: skip
-    return Look(site.name, scene, one.grid, BANDS, one.reflectance(), clear, float(clear.mean()))
+    look = Look(site.name, scene, one.grid, BANDS, one.reflectance(), clear, float(clear.mean()))
+    return as_landsat(look) if LANDSAT else look
 
 
 def run_site(seed: int, busy: bool, blind: bool) -> list[Row]:
@@ -161,12 +189,13 @@ def pooled_limit(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    given = [int(text) for text in sys.argv[1:]]
+    given = [int(text) for text in sys.argv[1:] if text != "landsat"]
     sites, first, blind, busy = [*given, *(12, 1100, 6, 4)[len(given) :]]
     print(f"occupancy {METHOD_VERSION}; python {platform.python_version()}, numpy {np.__version__}, scipy "
           f"{scipy.__version__}, skimage {skimage.__version__}, {os.cpu_count()} CPUs; "
           f"{sites} sites from seed {first}, {blind} of them also without known dates, {busy} never empty; "
-          f"{HISTORY} history looks, {TESTS} looks counted, {KNOWN} known dates")  # fmt: skip
+          f"{HISTORY} history looks, {TESTS} looks counted, {KNOWN} known dates; "
+          f"{30 if LANDSAT else 10} m")  # fmt: skip
     start = time.perf_counter()
     rows: list[Row] = []
     try:
