@@ -45,9 +45,14 @@ ANGLES = (0.0, 25.0, 45.0, 90.0, 135.0, 155.0)
 
 
 def look_alike(path: Path) -> tuple[Look, list[Site]]:
-    """Return an image as a look and, for lack of a drawn line, a site for each of many lines through it."""
+    """Return an image as a look and, for lack of a drawn line, a site for each of many lines through it.
+
+    The image is 77 m wide, and less than 90 m of track is refused as too short to be judged. So it is continued by
+    its own mirror image to 153 m, and lines of up to 150 m run through that.
+    """
     with rasterio.open(path) as image:
         values = image.read().astype(np.float32)
+    values = np.pad(values, ((0, 0), (0, values.shape[1]), (0, values.shape[2])), mode="symmetric")
     rows, columns = values.shape[1:]
     grid = Grid("EPSG:32652", (0.3, 0, 530_000.0, 0, -0.3, 4_700_000.0), columns, rows)
     scene = Scene(path.stem, "test", "vhr", "UCM", datetime(2023, 10, 5, 2, tzinfo=UTC), 0.3, ())
@@ -59,10 +64,10 @@ def look_alike(path: Path) -> tuple[Look, list[Site]]:
     sites = []
     for angle in np.deg2rad(ANGLES):
         along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-        for offset in np.arange(-30, 31, 6.0):
+        for offset in np.arange(-48, 49, 8.0):
             middle = np.array([(west + east) / 2, (south + north) / 2]) + across * offset
-            line = LineString([middle - 90 * along, middle + 90 * along]).intersection(frame)
-            if line.length > 40:
+            line = LineString([middle - 75 * along, middle + 75 * along]).intersection(frame)
+            if line.length > 95:
                 track = Track("t1", "Row", line, "yard", provisional=False)
                 sites.append(Site("alike", "Look-alike", grid.crs, frame, (track,)))
     return look, sites

@@ -16,13 +16,26 @@ from pipeline.counting.resolved.plan import CALIBRATION, Plan, Say, drawn
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
 from pipeline.counting.resolved.segment import Cut, Weights
-from pipeline.counting.resolved.spread import spread_of
+from pipeline.counting.resolved.spread import TERMS, Doubts, design, spread_of
 from pipeline.simulate.fine import FineScene, fine_look
 
 KNOTS_M = {"fine": (0.35, 0.6, 1.0, 1.5), "medium": (1.6, 3.0, 5.0)}  # ground samplings at which intervals are set
 RANGES = ("ends", "noise", "unsure", "shift_m")  # figures that a known look keeps within those of calibration
 MARGIN = 0.35  # by which the known range is wider than what calibration scenes showed
 COVERAGE = 0.90
+Z90 = 1.6449  # standard normal quantile at 0.95
+FREEDOM = 4.0  # of Student's t, by which errors are judged
+LEAST_TERMS = (0.2, 1e-4, 1e-4, 4e-6, 5e-3)  # of the interval, order of `spread.TERMS`: no look is beyond doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A counted calibration scene."""
+
+    gsd_m: float
+    true: float
+    found: float
+    doubts: Doubts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,11 +133,13 @@ def calibrate(
     rows, figures = [], []
     for case in known:
         measured = measure(case.sight, case.sight.cut(model.weights))
-        found = measured.number(railcars(case.sight, measured.cuts), by_metres=plan.name == "medium")
-        rows.append((case.gsd_m, float(len(case.outlines)), float(found), measured.variance))
+        by_metres = plan.name == "medium"
+        cars = railcars(case.sight, measured.cuts)
+        found = measured.number(cars, by_metres=by_metres)
+        doubts = measured.doubts(cars, by_metres=by_metres)
+        rows.append(Row(case.gsd_m, float(len(case.outlines)), found, doubts))
         figures.append(measured.figures())
-    table = np.array(rows)
-    spread = _spread(table, KNOTS_M[plan.name])
+    spread = fit_spread(rows, KNOTS_M[plan.name])
     figures += [measure(case.sight, case.sight.cut(model.weights)).figures() for case in odd]
     trained = {}
     for name in RANGES:
@@ -132,45 +147,61 @@ def calibrate(
         low, high = float(values.min()), float(values.max())
         room = MARGIN * (high - low)
         trained[name] = (round(low - room, 4), round(high + room, 4))
-    error = np.abs(table[:, 2] - table[:, 1])
-    inside = [
-        abs(found - true) <= 1.6449 * spread_of(spread, gsd, variance, found) for gsd, true, found, variance in table
-    ]
+    error = np.abs([row.found - row.true for row in rows])
+    sds = [float(spread_of(spread, row.gsd_m, row.doubts, np.array([row.found]))[0]) for row in rows]
     summary = {
         "mean_absolute_error": round(float(error.mean()), 3),
-        "mape": round(float((error / np.maximum(table[:, 1], 5)).mean()), 4),
-        "coverage": round(float(np.mean(inside)), 3),
+        "mape": round(float((error / np.maximum([row.true for row in rows], 5)).mean()), 4),
+        "coverage": round(float((error <= Z90 * np.array(sds)).mean()), 3),
     }
     say(f"{plan.name}: {summary}")
     return spread, trained, summary
 
 
-def _spread(table: NDArray[np.float64], knots: tuple[float, ...]) -> dict[str, list[float]]:
-    """Fit the interval's terms at each knot so that the wanted share of scenes near it is covered."""
-    gsd, true, found, variance = table.T
-    out: dict[str, list[float]] = {"gsd_m": list(knots), "own": [], "share": [], "floor": []}
+def fit_spread(rows: Sequence[Row], knots: tuple[float, ...]) -> dict[str, list[float]]:
+    """Fit the interval's terms at each knot, so that the wanted share of the scenes near it is covered.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Calibration scenes.
+    knots : tuple of float
+        Ground samplings, metres.
+
+    Returns
+    -------
+    dict
+        For `spread.spread_of`.
+    """
+    gsd = np.array([row.gsd_m for row in rows])
+    error = np.array([row.found - row.true for row in rows])
+    factors = np.stack([design(row.doubts, np.array([row.found]))[0] for row in rows])
+    out: dict[str, list[float]] = {"gsd_m": list(knots)} | {name: [] for name in TERMS}
     for knot in knots:
         weight = np.exp(-0.5 * (np.log(gsd / knot) / 0.35) ** 2)
-        error = found - true
-        # Weighted second moments split the error among the terms; the scale is then set by the coverage.
-        design = np.stack([variance, found**2 / 100.0, np.full_like(found, 0.1)], axis=1)
-        capped = np.minimum(error**2, np.quantile(error**2, 0.97))
-        terms = _positive_fit(design * np.sqrt(weight)[:, None], capped * np.sqrt(weight))
-        terms = np.maximum(terms, [0.2, 0.002, 0.05])
-        sd = np.sqrt(design @ terms)
-        ratio = np.abs(error) / sd
+        terms = _likeliest(factors, error, weight / weight.sum())
+        ratio = np.abs(error) / np.sqrt(factors @ terms)
         order = np.argsort(ratio)
         reached = np.cumsum(weight[order]) / weight.sum()
-        scale = float(ratio[order][np.searchsorted(reached, COVERAGE)] / 1.6449)
-        scale = max(scale, 0.3)
-        out["own"].append(round(float(terms[0]) * scale**2, 5))
-        out["share"].append(round(float(np.sqrt(terms[1] / 100.0)) * scale, 5))
-        out["floor"].append(round(float(np.sqrt(terms[2] * 0.1)) * scale, 5))
+        scale = max(float(ratio[order][np.searchsorted(reached, COVERAGE)]) / Z90, 0.3)
+        for name, term in zip(TERMS, terms * scale**2, strict=True):
+            out[name].append(float(f"{term:.5g}"))
     return out
 
 
-def _positive_fit(design: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.optimize import nnls
+def _likeliest(
+    factors: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the positive terms under which the errors are likeliest, by Student's t so that no odd scene rules."""
+    from scipy.optimize import minimize
 
-    solution, _rest = nnls(design, wanted)
-    return np.asarray(solution)
+    low = np.log(LEAST_TERMS)
+
+    def cost(logs: NDArray[np.float64]) -> float:
+        variance = factors @ np.exp(logs)
+        tail = (FREEDOM + 1) / 2 * np.log1p(error**2 / (FREEDOM * variance))
+        return float((weight * (tail + 0.5 * np.log(variance))).sum())
+
+    start = np.log(np.array([1.0, 0.05, 0.05, 3e-4, 0.05]))
+    found = minimize(cost, start, method="L-BFGS-B", bounds=[(a, 5.0) for a in low])
+    return np.asarray(np.exp(np.round(found.x, 3)))

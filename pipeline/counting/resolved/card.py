@@ -31,7 +31,7 @@ def card_text(card: Mapping[str, Any]) -> str:
   up to 20 degrees, 8 and 16 bit, one, three and four bands, sharpening, block compression, cars of any colour from
   coal black to white, plain pictures without track beds, rails or shadows, look-alikes beside the tracks and on
   lines without rails.
-- On the calibration scenes, half of them hard in one respect, one in seven in several: mean absolute error
+- On the calibration scenes, a third of them hard in one respect, a third in several: mean absolute error
   {figures["mean_absolute_error"]} cars, MAPE {100 * figures["mape"]:.1f} % (of at least 5 cars), the 90 % interval
   holds the truth in {100 * figures["coverage"]:.1f} % of the scenes.
 - Libraries: {", ".join(f"{name} {version}" for name, version in sorted(card["libraries"].items()))}.

@@ -12,6 +12,7 @@ from pipeline.counting.resolved.cars import Scored
 from pipeline.counting.resolved.network import KIND_ORDER
 from pipeline.counting.resolved.see import Sight
 from pipeline.counting.resolved.segment import Cut
+from pipeline.counting.resolved.spread import Doubts
 from pipeline.counting.resolved.strips import STEP_M
 from pipeline.model import CAR_PITCH_M, RailcarKind
 
@@ -67,6 +68,11 @@ class Measured:
             return occupied_m / CAR_PITCH_M
         chances: NDArray[np.float64] = np.mean([chance for _, chance in cars], axis=0)
         return occupied_m / float(chances @ np.array([KIND_LENGTH_M[kind] for kind in KIND_ORDER]))
+
+    def doubts(self, cars: Sequence[Scored], *, by_metres: bool) -> Doubts:
+        """Return what the look leaves in doubt."""
+        apart = self.by_length(cars, by_metres=by_metres) - len(cars)
+        return Doubts(self.variance, self.unsure * self.covered_m / CAR_PITCH_M, apart)
 
     def number(self, cars: Sequence[Scored], *, by_metres: bool) -> float:
         """Return the count of a look: its cars, or its expected metres over their pitch where cars blur."""

@@ -13,7 +13,7 @@ from pipeline.simulate.fine import FineScene
 Say = Callable[[str], None]
 LARGE = 0.25  # share of the training yards that are large
 LARGE_AFTER = 0.6  # of those that set weights and intervals: most real yards are
-USUAL = 0.85  # share of the calibration yards under the conditions of most images
+USUAL = 0.65  # share of the calibration yards under the conditions of most images
 VIEWS = 2  # sensors that see each yard
 TRAINING, TUNING, CALIBRATION = 1, 2, 3  # parts of a plan; they share no yard
 

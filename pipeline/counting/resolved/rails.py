@@ -34,8 +34,9 @@ def hand(track: Track, reference: Track) -> float:
 def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> list[dict[str, Vector]]:
     """Return how far the rails may lie to the left of each strip's middle, (stations,) metres by track id.
 
-    The first answer is the vote's. Where it moves the whole image far, the second leaves the image where it is and
-    moves each line only as far as lines are off by themselves: what lies between tracks can look like one.
+    The first answer is the vote's. Where it moves the whole image far, the others are the vote's other peaks, or else
+    the image where it is, each line moved only as far as lines are off by themselves: what lies between tracks can
+    look like one.
 
     Parameters
     ----------
@@ -52,13 +53,12 @@ def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> list[
         votes[tone.strip.track.track_id] = (asked * EVERY, CREDIT * np.maximum(_log_odds(tone, places)[asked], FLOOR))
     strips = [tone.strip for tone in tones]
     hands = {strip.track.track_id: hand(strip.track, reference) for strip in strips}
-    common = _common_shift(votes, hands)
     return [
         {
             strip.track.track_id: _own_shift(strip, votes[strip.track.track_id], hands[strip.track.track_id] * shift)
             for strip in strips
         }
-        for shift in ([common, 0.0] if abs(common) > FAR_M else [common])
+        for shift in _common_shifts(votes, hands)
     ]
 
 
@@ -74,12 +74,19 @@ def _log_odds(tone: Tone, places: Params) -> Vector:
     return np.asarray(total / 2 + np.log(2 * SHIFTS + 1))
 
 
-def _common_shift(votes: Mapping[str, tuple[NDArray[np.int_], Vector]], hands: Mapping[str, float]) -> float:
+def _common_shifts(votes: Mapping[str, tuple[NDArray[np.int_], Vector]], hands: Mapping[str, float]) -> list[float]:
     total = np.zeros(2 * SHIFTS + 1)
     for name, (_asked, odds) in votes.items():
         summed = odds.sum(axis=0)
         total += summed if hands[name] > 0 else summed[::-1]
-    return _peak(total, 0.0, COMMON_SD_M)
+    best = _peak(total, 0.0, COMMON_SD_M)
+    if abs(best) <= FAR_M:
+        return [best]
+    at = np.arange(-SHIFTS, SHIFTS + 1) * STEP_M
+    score = np.pad(total - 0.5 * (at / COMMON_SD_M) ** 2, 1, constant_values=-np.inf)
+    peaks = at[(score[1:-1] > score[:-2]) & (score[1:-1] > score[2:])]
+    others = [float(shift) for shift in peaks if abs(shift - best) > FAR_M]
+    return [best, *(others or [0.0])]
 
 
 def _own_shift(strip: Strip, votes: tuple[NDArray[np.int_], Vector], common: float) -> Vector:

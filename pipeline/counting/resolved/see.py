@@ -20,6 +20,7 @@ from pipeline.model import Look, Track
 
 SAME_LINE_M = 1.0  # two lines so near each other are one track
 NEW_SHARE = 0.1  # of a line that must lie elsewhere
+CONVINCING = 100.0  # log-odds, about a car's, by which another place of the rails must beat the vote's
 WAYS = ((False, False), (True, False), (False, True), (True, True))  # mirrored, turned: answers are averaged
 
 Vector = NDArray[np.float64]
@@ -80,7 +81,10 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         return None
     drawn, _common = normalise(strips, look.bands, look.grid.gsd_m)
     tried = [unroll(look, tracks, shifts) for shifts in find_rails(drawn, model.places, tracks[0])]
-    strips = max(tried, key=lambda strips: _shown(model, look, strips, sun)) if len(tried) > 1 else tried[0]
+    strips = tried[0]
+    if len(tried) > 1:
+        shown = [_shown(model, look, one, sun) - (CONVINCING if index else 0.0) for index, one in enumerate(tried)]
+        strips = tried[int(np.argmax(shown))]
     if not strips:
         return None
     tones, common = normalise(strips, look.bands, look.grid.gsd_m)

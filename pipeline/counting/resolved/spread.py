@@ -1,28 +1,52 @@
-"""How far a count may be off: a term of the look's own doubt, one of the condition, and the likelihood they give."""
+"""How far a count may be off: what the look itself leaves in doubt, what no look knows, and the likelihood they give.
+
+Three doubts are measured in each look, so that a weak or strange picture widens its own interval: the variance over
+all cuts, the cars' worth of track that the network cannot decide, and how far cars and metres disagree.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+TERMS = ("own", "undecided", "apart", "share", "floor")  # of the interval, in the order of `design`
 
-def spread_of(spread: Mapping[str, Sequence[float]], gsd_m: float, variance: float, railcars: float) -> float:
-    """Return the standard deviation of a count, railcars.
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What one look leaves in doubt, railcars."""
+
+    variance: float = 0.0  # of the number of cars over all cuts
+    undecided: float = 0.0  # cars that would fill the track that is neither clearly occupied nor clearly empty
+    apart: float = 0.0  # between the count of cars and that from metres alone
+
+
+def design(doubts: Doubts, railcars: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what each of `TERMS` is multiplied with to make the variance of a count, (counts, terms)."""
+    n = np.asarray(railcars, dtype=np.float64)
+    one = np.ones_like(n)
+    own = [doubts.variance * one, doubts.undecided**2 * one, doubts.apart**2 * one]
+    return np.stack([*own, n**2, one], axis=-1)
+
+
+def spread_of(
+    spread: Mapping[str, Sequence[float]], gsd_m: float, doubts: Doubts, railcars: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the standard deviation of counts of a look, (counts,) railcars.
 
     Parameters
     ----------
     spread : mapping
-        From calibration scenes: `gsd_m`, and at each of these samplings `own` (factor on the variance over cuts),
-        `share` (relative error that no look knows of itself) and `floor` (railcars).
+        From calibration scenes: `gsd_m`, and at each of these samplings the factor of each of `TERMS`.
     gsd_m : float
-    variance : float
-        Of the number of cars over all cuts.
-    railcars : float
+    doubts : Doubts
+    railcars : array, (counts,)
     """
-    own, share, floor = (float(np.interp(gsd_m, spread["gsd_m"], spread[name])) for name in ("own", "share", "floor"))
-    return float(np.sqrt(own * variance + (share * railcars) ** 2 + floor**2))
+    terms = np.array([float(np.interp(gsd_m, spread["gsd_m"], spread[name])) for name in TERMS])
+    return np.asarray(np.sqrt(design(doubts, railcars) @ terms))
 
 
 def likelihood(railcars: float, spreads: NDArray[np.float64], unseen: float) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from pipeline.counting.resolved.artifact import Model, load_model
 from pipeline.counting.resolved.cars import railcars
 from pipeline.counting.resolved.measure import Measured, measure, odd_measures
 from pipeline.counting.resolved.see import see
-from pipeline.counting.resolved.spread import likelihood, spread_of
+from pipeline.counting.resolved.spread import Doubts, likelihood, spread_of
 from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, Look, Refusal, Site, Track
 
@@ -97,7 +97,8 @@ def _count(
     each = n / len(cars) if cars else 1.0  # what a car of the list stands for
     day = look.scene.observed_at.astimezone(UTC).date()
     hidden_m = max(sum(track.line.length for track in site.tracks_on(day)) - measured.covered_m, 0.0)
-    sd = spread_of(model.spread, look.grid.gsd_m, measured.variance, n)
+    doubts = measured.doubts(cars, by_metres=by_metres)
+    sd = float(spread_of(model.spread, look.grid.gsd_m, doubts, np.array([n]))[0])
     density = max(n / measured.covered_m, HIDDEN_DENSITY)
     # What is hidden is not in the number, but in the upper bound of its interval.
     unseen = hidden_m * density if hidden_m > 0.02 * (measured.covered_m + hidden_m) else 0.0
@@ -112,9 +113,9 @@ def _count(
         "hidden_m": round(hidden_m, 1),
         "occupied_m": round(measured.occupied_m if by_metres else measured.net_occupied_m(cars), 1),
     }
-    empty = spread_of(model.spread, look.grid.gsd_m, 0.0, 0.0)
+    empty = float(spread_of(model.spread, look.grid.gsd_m, Doubts(), np.zeros(1))[0])
     levels = np.arange(COUNT_MAX + 1, dtype=np.float64)
-    spreads = np.array([spread_of(model.spread, look.grid.gsd_m, measured.variance, m) for m in levels])
+    spreads = spread_of(model.spread, look.grid.gsd_m, doubts, levels)
     shown = np.flatnonzero(levels - Z90 * spreads >= max(Z99 * empty, 0.5))
     return Count(
         railcars=min(n, float(COUNT_MAX)),

@@ -17,7 +17,7 @@ from pipeline.counting.resolved.network import GAP, initial, judge
 from pipeline.counting.resolved.plan import Plan, Schedule
 from pipeline.counting.resolved.score import changes, match
 from pipeline.counting.resolved.segment import STEP_M, Weights, cut_tracks, length_prior
-from pipeline.counting.resolved.spread import likelihood, spread_of
+from pipeline.counting.resolved.spread import Doubts, likelihood, spread_of
 from pipeline.counting.resolved.strips import CENTRE, normalise, unroll
 from pipeline.counting.resolved.teach import train
 from pipeline.errors import ImageError
@@ -194,9 +194,22 @@ def test_matching_and_changes():
 
 
 def test_spread_grows_with_doubt_and_likelihood_is_flat_where_hidden():
-    terms = {"gsd_m": [0.5, 1.5], "own": [1.0, 2.0], "share": [0.0, 0.05], "floor": [0.2, 0.4]}
-    assert spread_of(terms, 0.5, 0.0, 50) == pytest.approx(0.2)
-    assert spread_of(terms, 1.5, 4.0, 50) > spread_of(terms, 1.0, 4.0, 50) > spread_of(terms, 0.5, 4.0, 50)
+    terms = {
+        "gsd_m": [0.5, 1.5],
+        "own": [1.0, 2.0],
+        "undecided": [0.1, 0.2],
+        "apart": [0.3, 0.3],
+        "share": [0.0, 0.05],
+        "floor": [0.04, 0.16],
+    }
+
+    def spread(gsd_m: float, **doubts: float) -> float:
+        return float(spread_of(terms, gsd_m, Doubts(**doubts), np.array([50.0]))[0])
+
+    assert spread(0.5) == pytest.approx(0.2)
+    assert spread(1.5, variance=4.0) > spread(1.0, variance=4.0) > spread(0.5, variance=4.0) > spread(0.5)
+    assert spread(0.5, undecided=3.0) == pytest.approx(np.sqrt(0.1 * 9 + 0.04))
+    assert spread(0.5, apart=-3.0) == pytest.approx(np.sqrt(0.3 * 9 + 0.04))
     values = likelihood(10, np.full(41, 1.0), 12.0)
     assert values[10] == values[21] == 1.0
     assert values[5] < 1e-3
