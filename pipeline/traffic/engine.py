@@ -56,7 +56,8 @@ class Reading:
     best: FloatArray  # (S,), middle of the look's likelihood, railcars; the edge of a lower limit
     edge: FloatArray  # (S,), largest number that the look does not contradict, railcars
     informative: BoolArray  # (S,)
-    upper_limit: BoolArray  # (S,), zero is not contradicted: can calm, never alarm
+    upper_limit: BoolArray  # (S,), it says "at most" and no more: can calm, never alarm
+    above_zero: BoolArray  # (S,), an empty yard is contradicted: without that nothing alarms
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,7 @@ class Engine:
         rise = np.where(reading.informative[:, None], grown, former)
         self.rise_before, self.rise = former, rise
         self.peak = np.where((rise == 0.0).all(axis=1), told, np.maximum(peak, told))
-        able = judged & reading.informative & ~reading.upper_limit
+        able = judged & reading.informative & ~reading.upper_limit & reading.above_zero
         large = able & (reading.best >= least)
         lasting = able & (self.peak >= least) & (reading.best >= (expected + least) / 2.0)
         score, by_sum = self._score(p_look, log_sum, large, lasting)

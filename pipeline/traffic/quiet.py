@@ -89,6 +89,7 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
         last.astype(np.float64),
         looks.min(axis=1) < 0.5,
         flat[:, 0] & (flat.sum(axis=1) >= 5),
+        first > 0,
     )
 
 
@@ -111,6 +112,7 @@ def estimate_reading(estimate: IntArray, kind: ErrorClass, day: float) -> Readin
     return Reading(
         day, table.table, estimate, table.like[estimate], table.tail[estimate], table.steady[estimate],
         table.best[estimate], table.edge[estimate], table.informative[estimate], table.upper_limit[estimate],
+        table.above_zero[estimate],
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config import AlarmSettings
 from pipeline.errors import SeriesError
-from pipeline.model import Observation, Outcome, Surge, SurgeStatus, Tier, Verdict
+from pipeline.model import COUNT_MAX, Observation, Outcome, Surge, SurgeStatus, Tier, Verdict
 from pipeline.traffic import Judgement, judge
 from tests.support.traffic_world import START, Rise, Yard, a_series, a_site, an_observation
 
@@ -262,6 +262,20 @@ def test_upper_limits_calm_and_never_alarm(alarms: AlarmSettings, calibrations: 
     assert loose.surges[-1].ended_at is None, "at most 150 does not say that 70 are gone"
     tight = judge(a_site(), _then(surged, [0, 0, 0], limit=10), alarms, cache_dir=calibrations)
     assert tight.surges[-1].status is SurgeStatus.ENDED
+
+
+def test_looks_that_may_be_of_an_empty_yard_never_alarm(alarms: AlarmSettings, calibrations: Path):
+    rows = _then(_quiet(), [60.0] * 8)
+    spread = np.exp(-0.5 * ((np.arange(COUNT_MAX + 1) - 60.0) / 8.0) ** 2)
+    spread[0] = 0.4  # as a shadow over an empty yard may look
+    for i in range(len(rows) - 8, len(rows)):
+        count = rows[i].count
+        assert count is not None
+        unsure = replace(count, likelihood=tuple(float(v) for v in spread), low=0.0)
+        rows[i] = replace(rows[i], count=unsure)
+    last = rows[-9].observed_at
+    found = judge(a_site(), rows, alarms, cache_dir=calibrations)
+    assert not [alarm for alarm in found.alarms if alarm.observed_at > last]
 
 
 def test_the_effect_floor_holds(alarms: AlarmSettings, calibrations: Path):
