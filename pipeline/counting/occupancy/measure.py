@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float64]
 
 GROUP_SHADOW, GROUP_DEG = 0.2, 40.0  # logarithm of the shadow's length, and azimuth, that share one answer
 FLOOR_RANGE = (0.75, 3.0)  # noise of an empty yard, railcars
+MEASURED_GSD_M = 10.0
 FLOOR_SHARE = 0.75  # of the scatter of the emptier part of the history, which holds trains too (seeds 900 to 908)
 RELATIVE_FLOOR, RELATIVE_MURK = 0.115, 0.5  # part of the noise that grows with the number, and its power of the murk
 CLEAR, MURK_POWER = 1.5, 2.2  # murk below which days are ordinary; how fast an empty yard's noise grows with it
@@ -67,7 +68,7 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     murk[np.r_[whole, len(share) - 1]] *= np.maximum(drift / DRIFT_FROM, 1.0) ** DRIFT_POWER
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
-    base = _base(past[murk[whole] < CLEAR])
+    base = _base(past[murk[whole] < CLEAR], series.yard.grid.gsd_m)
     calibration = _calibrate(bench, series, lesson, answer, base, murk)
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
     odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
@@ -127,14 +128,18 @@ def track_greenness(series: Series) -> float:
     return float(np.median(np.nanquantile(index[:, seen], 0.9, axis=0)))
 
 
-def _base(past: FloatArray) -> float:
-    """Return the noise of an empty yard, railcars, from the scatter of the emptier part of the history."""
+def _base(past: FloatArray, gsd_m: float) -> float:
+    """Return the noise of an empty yard, railcars, from the scatter of the emptier part of the history.
+
+    Share and range were measured at 10 m. A car fills less of a coarser pixel: both grow with the root of its side.
+    """
+    coarse = float(np.sqrt(max(gsd_m / MEASURED_GSD_M, 1.0)))
+    least, most = (coarse * bound for bound in FLOOR_RANGE)
     if past.size < 8:
-        return FLOOR_RANGE[1]
+        return most
     low, high = np.quantile(past, [0.1, 0.4])
-    return float(
-        np.clip(FLOOR_SHARE * (high - low) / 1.03, *FLOOR_RANGE)
-    )  # a Gaussian's quantiles lie 1.03 sigma apart
+    # A Gaussian's quantiles lie 1.03 sigma apart.
+    return float(np.clip(coarse * FLOOR_SHARE * (high - low) / 1.03, least, most))
 
 
 def _noise(answer: Response, base: float, murk: float, share: float, stretch: float) -> Noise:
