@@ -79,43 +79,15 @@ def cover(
     shift_m : (float, float)
         (east, north) metres by which the cars are moved before they are drawn.
     """
-    empty = np.zeros(grid.shape, dtype=np.float32)
-    paint = np.zeros((6, *grid.shape), dtype=np.float32)
-    if not cars:
-        return CarCover(empty, empty.copy(), paint)
-    bodies, shadows = _outlines(cars, (sun_elevation_deg, sun_azimuth_deg), shift_m)
-    west, south, east, north = shapely.total_bounds(shadows)
-    col0, row0 = grid.to_pixel(west, north)
-    col1, row1 = grid.to_pixel(east, south)
-    pad = 1 + int(np.ceil(4 * psf_sigma_px))
-    left, top = max(int(np.floor(col0)) - pad, 0), max(int(np.floor(row0)) - pad, 0)
-    right, bottom = min(int(np.ceil(col1)) + pad, grid.width), min(int(np.ceil(row1)) + pad, grid.height)
-    if right <= left or bottom <= top:
-        return CarCover(empty, empty.copy(), paint)
-    step = max(round(grid.gsd_m / FINE_M), 1)
-    x, y = grid.to_xy(left, top)
-    fine = grid.gsd_m / step
-    affine = Affine(fine, 0, float(x), 0, -fine, float(y))
-    rows, cols = (bottom - top) * step, (right - left) * step
-    index = rasterize(
-        [(body, number + 1) for number, body in enumerate(bodies)],
-        out_shape=(rows, cols), transform=affine, fill=0, dtype="int32",
-    )  # fmt: skip
-    dark = rasterize(
-        [(shadow, 1) for shadow in shadows], out_shape=(rows, cols), transform=affine, fill=0, dtype="uint8"
-    )
-    # A roof is as high as its neighbour's, so that shadows fall on the ground between trains, not on roofs.
-    colours = np.vstack([np.zeros(6), [car.colour for car in cars]]).astype(np.float32)
-    window = (slice(top, bottom), slice(left, right))
-    roof, shade = empty, empty.copy()
-    roof[window] = _mean(index > 0, step)
-    shade[window] = _mean((dark > 0) & (index == 0), step)
-    for band in range(6):
-        paint[band][window] = _mean(colours[index, band], step)
+    out = np.zeros((8, *grid.shape), dtype=np.float32)
+    sun = sun_elevation_deg, sun_azimuth_deg
+    drawn = _drawn(cars, grid, sun, shift_m, 1 + int(np.ceil(4 * psf_sigma_px)))
+    if drawn is not None:
+        top, left, cells = drawn
+        out[:, top : top + cells.shape[1], left : left + cells.shape[2]] = cells
     if psf_sigma_px > 0:
-        roof, shade = gaussian_filter(roof, psf_sigma_px), gaussian_filter(shade, psf_sigma_px)
-        paint = gaussian_filter(paint, (0, psf_sigma_px, psf_sigma_px))
-    return CarCover(roof, shade, paint)
+        out = gaussian_filter(out, (0, psf_sigma_px, psf_sigma_px))
+    return CarCover(out[0], out[1], out[2:])
 
 
 def psf_of(band: int, gsd_m: float) -> float:
@@ -162,7 +134,7 @@ def changes_by_cars(
     """
     a, _, west, _, e, north = grid.transform
     half = Grid(grid.crs, (a / 2, 0.0, west, 0.0, e / 2, north), 2 * grid.width, 2 * grid.height)
-    drawn = _cover_window(cars, half, sun, shift_m, 2 * int(np.ceil(4 * psf_of(SWIR_FROM, grid.gsd_m))) + 2)
+    drawn = _drawn(cars, half, sun, shift_m, 2 * int(np.ceil(4 * psf_of(SWIR_FROM, grid.gsd_m))) + 2)
     out = np.zeros((13, *grid.shape), dtype=np.float32)
     if drawn is None:
         return CarChange(out[:6], out[6:12], out[12])
@@ -188,17 +160,19 @@ def changes_by_cars(
     return CarChange(out[:6], out[6:12], out[12])
 
 
-def _cover_window(
+def _drawn(
     cars: Sequence[PlacedCar], grid: Grid, sun: tuple[float, float], shift_m: tuple[float, float], pad: int
 ) -> tuple[int, int, NDArray[np.float32]] | None:
-    """Return what `cover` does, only about the cars, in a third of its time; None where they all stand outside.
+    """Draw cars and shadows on the part of a grid that they lie in; None where they all stand outside.
+
+    A roof is as high as its neighbour's, so that shadows fall on the ground between trains, not on roofs.
 
     Returns
     -------
     top, left : int
-        Upper left cell of the window, even numbers.
+        Upper left cell of that part, even numbers.
     cells : array of shape (8, rows, columns)
-        Roof, shade and six bands of paint; rows and columns are even numbers.
+        Roof, shade and six bands of paint; even numbers of rows and columns where the grid has them.
     """
     if not cars:
         return None

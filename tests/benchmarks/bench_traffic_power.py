@@ -29,7 +29,7 @@ from pipeline.config import AlarmSettings
 from pipeline.model import Tier
 from pipeline.traffic import judge
 from tests.support.traffic_ceiling import sums, threshold
-from tests.support.traffic_world import START, Rise, Yard, a_series, a_site
+from tests.support.traffic_world import EPOCH, START, Rise, Yard, a_series, a_site
 
 CASES = {"73x14": (73.0, 14.0), "40x60": (40.0, 60.0), "30x60": (30.0, 60.0), "20x60": (20.0, 60.0)}
 ASKED = {
@@ -105,7 +105,7 @@ def _ceiling(cars: float, days: float, seeds: list[int], budget: float) -> tuple
     starts = np.array([beginning(seed) for seed in seeds])
     rises = [Rise(float(at), cars, days) for at in starts]
     when, best = sums(Yard(), cars, YEARS, len(seeds), seeds[0] + 1, rises)
-    since = when[:, None] - (START - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() / 86400.0 - starts[None, :]
+    since = when[:, None] - (START - EPOCH).total_seconds() / 86400.0 - starts[None, :]
     during = (since >= 0) & (since < days)
     hits = during & (best >= level)
     delays = [float(since[hits[:, k].argmax(), k]) for k in np.flatnonzero(hits.any(axis=0))]

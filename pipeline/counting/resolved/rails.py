@@ -21,6 +21,7 @@ OWN_SD_M = 0.3  # by which one line is off besides the image's shift
 COMMON_SD_M = 0.8  # by which an image is off
 FAR_M = 0.6  # from which a shift of the whole image is doubted
 STRETCH_M = 60.0
+PLACES_M = np.arange(-SHIFTS, SHIFTS + 1) * STEP_M  # that are tried
 
 Vector = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ def _log_odds(tone: Tone, places: Params) -> Vector:
 
 
 def _common_shifts(votes: Mapping[str, tuple[NDArray[np.int_], Vector]], hands: Mapping[str, float]) -> list[float]:
+    """Return where the whole image may lie, metres to the left: what the vote says, then other places."""
     total = np.zeros(2 * SHIFTS + 1)
     for name, (_asked, odds) in votes.items():
         summed = odds.sum(axis=0)
@@ -82,9 +84,8 @@ def _common_shifts(votes: Mapping[str, tuple[NDArray[np.int_], Vector]], hands: 
     best = _peak(total, 0.0, COMMON_SD_M)
     if abs(best) <= FAR_M:
         return [best]
-    at = np.arange(-SHIFTS, SHIFTS + 1) * STEP_M
-    score = np.pad(total - 0.5 * (at / COMMON_SD_M) ** 2, 1, constant_values=-np.inf)
-    peaks = at[(score[1:-1] > score[:-2]) & (score[1:-1] > score[2:])]
+    score = np.pad(_believed(total, 0.0, COMMON_SD_M), 1, constant_values=-np.inf)
+    peaks = PLACES_M[(score[1:-1] > score[:-2]) & (score[1:-1] > score[2:])]
     others = [float(shift) for shift in peaks if abs(shift - best) > FAR_M]
     return [best, *(others or [0.0])]
 
@@ -103,11 +104,15 @@ def _own_shift(strip: Strip, votes: tuple[NDArray[np.int_], Vector], common: flo
     return np.asarray(np.interp(strip.stations, middles, shifts), dtype=np.float64)
 
 
+def _believed(score: Vector, centre_m: float, sd_m: float) -> Vector:
+    """Return the score of each of `PLACES_M` with a normal prior about a centre."""
+    return np.asarray(score - 0.5 * ((PLACES_M - centre_m) / sd_m) ** 2)
+
+
 def _peak(score: Vector, centre_m: float, sd_m: float) -> float:
     """Return the shift of the highest score plus a normal prior, metres, between the tried shifts by a parabola."""
-    at = np.arange(-SHIFTS, SHIFTS + 1) * STEP_M
-    total = score - 0.5 * ((at - centre_m) / sd_m) ** 2
-    k = int(np.clip(np.argmax(total), 1, len(at) - 2))
+    total = _believed(score, centre_m, sd_m)
+    k = int(np.clip(np.argmax(total), 1, len(total) - 2))
     a, b, c = total[k - 1], total[k], total[k + 1]
     bend = a - 2 * b + c
-    return float(at[k] + (0.5 * STEP_M * (a - c) / bend if bend < -1e-9 else 0.0))
+    return float(PLACES_M[k] + (0.5 * STEP_M * (a - c) / bend if bend < -1e-9 else 0.0))
