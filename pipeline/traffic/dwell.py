@@ -12,7 +12,7 @@ from pipeline.traffic.likelihood import Evidence
 FloatArray = NDArray[np.float64]
 
 GRID = (2.0, 3.0, 4.0, 5.5, 7.0, 10.0, 14.0, 20.0, 28.0)  # days
-PRIOR_LOG_SD = 0.6  # of the dwell about the configured one, natural logs
+PRIOR_LOG_SD = 0.9  # of the dwell about the configured one, natural logs: 4 days may be 1 or 17
 
 
 def dwell_posterior(looks: Sequence[Evidence], quiet: FloatArray, typical_days: float) -> FloatArray:

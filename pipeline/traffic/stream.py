@@ -24,6 +24,7 @@ from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, from_the_past
 FloatArray = NDArray[np.float64]
 
 MORE_LOOKS = 4.0  # calibrated again when so many times more looks stand behind the baseline
+DWELL_DAYS = 2191.0  # looks that tell how long a state stays: two years of them leave that to chance
 MOST_DAYS = 1500.0  # and in January when the calibration is older, or one of these has moved by more than its share:
 MOVED = (0.25, 0.4, 0.25, 0.2, 0.3)  # looks a year, dwell, mean, 95 % point of quiet traffic, error of a look
 
@@ -109,7 +110,8 @@ class Stream:
         recent = [look for look in self.looks if t - look.day <= self.settings.baseline_days]
         weights = self.engine.posterior(t)
         quiet = quiet_pmf(self.engine.lifted(weights, t)[0])
-        dwell = dwell_posterior(recent, quiet, self.settings.dwell_days)
+        lately = [look for look in self.looks if t - look.day <= DWELL_DAYS]
+        dwell = dwell_posterior(lately, quiet, self.settings.dwell_days)
         classes = [error_class(look) for look in recent]
         now = _circumstances(recent, classes, quiet, middle(dwell))
         fresh = t - self.calibrated_on < MOST_DAYS
