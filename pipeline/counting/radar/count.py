@@ -16,7 +16,7 @@ from pipeline.flags import canonical
 from pipeline.model import CAR_PITCH_M, Count, FloatArray, KnownCount, Look, Refusal, Site
 
 METHOD = "radar"
-METHOD_VERSION = "2"
+METHOD_VERSION = "2.1"
 # Brightness of one metre of car over one metre of empty track, mean over kinds, dB; the same hints as the simulator's
 # and as uncertain: `estimate` lets them be wrong by a factor.
 CAR_DB = {"vv": 6.0, "vh": 5.2}

@@ -23,6 +23,7 @@ SPREADS = (0.3, 0.6)
 # come in rakes of about ten, nearly 0.4**2 * 10.
 MIX = 1.5
 FALSE_ALARM, POWER = 0.01, 0.95
+PROMISED = 0.90  # probability of the interval
 BELOW = 200  # the posterior is followed this far below zero, so that an empty yard's interval reaches zero
 STEP = 4  # railcars between the numbers that are weighed; a look's noise is ten railcars at best
 USUAL = np.array([1, 2, 4, 6, 8, 10, 13, 16, 20, 24, 28, 33, 38, 44, 52, 60, 70, 85, 100, 120], dtype=np.float64)
@@ -97,11 +98,9 @@ def estimate(
     # Each state keeps its weight: a flat prior on the number would favour dim cars without end.
     mass = density.sum(axis=1, keepdims=True)
     posterior = (w * density / np.where(mass > 0, mass, 1.0)).sum(axis=0)
-    low, best, high = (_quantile(posterior, numbers, p) for p in (0.05, 0.5, 0.95))
-    # A look darker than empty leaves few cars, not none: its upper end is that of the numbers that exist.
-    real = np.where(numbers >= 0, posterior, 0.0)
-    if real.sum() > 0:
-        high = _quantile(real, numbers, 0.95)
+    best = _quantile(posterior, numbers, 0.5)
+    low, high = _shortest(np.where(numbers >= 0, posterior, 0.0), numbers)
+    best = float(np.clip(best, low, high))
     root = np.sqrt(states.variance)
     return Estimate(
         float(np.clip(best, 0, COUNT_MAX)),
@@ -172,6 +171,26 @@ def _log_normal(x: FloatArray, sd: FloatArray) -> FloatArray:
 
 def _quantile(mass: FloatArray, numbers: FloatArray, p: float) -> float:
     return float(np.interp(p, np.cumsum(mass) / mass.sum(), numbers + STEP / 2))
+
+
+def _shortest(mass: FloatArray, numbers: FloatArray) -> tuple[float, float]:
+    """Return the shortest interval that holds `PROMISED` of the numbers that exist.
+
+    An interval with as much left out above as below would never reach an empty yard; this one reaches zero wherever
+    zero is among the likelier numbers.
+    """
+    total = float(mass.sum())
+    if total <= 0:
+        return 0.0, 0.0
+    ends = np.append(numbers - STEP / 2, numbers[-1] + STEP / 2)
+    summed = np.append(0.0, np.cumsum(mass) / total)
+    # A first cell reaches from zero on, not from half a step below.
+    at = np.maximum(ends, 0.0)
+    below = np.linspace(0.0, 1.0 - PROMISED, 41)
+    risen = summed + 1e-12 * np.arange(len(summed))
+    low, high = np.interp(below, risen, at), np.interp(below + PROMISED, risen, at)
+    best = int(np.argmin(high - low))
+    return float(low[best]), float(high[best])
 
 
 def _detection_limit(states: _States) -> float:
