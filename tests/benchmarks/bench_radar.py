@@ -1,8 +1,8 @@
 """Radar: coverage of the 90 % interval and detection limits on simulated yards; speckle, false change on real data.
 
 Usage: python tests/benchmarks/bench_radar.py [--tune] [--sites N] [--data DIR]. Tuning looked at seeds 0 to 99 only;
-the figures reported are of seeds 800 and up (500 to 639 and 700 to 727 served earlier versions). The simulated worlds are drawn
-anew for each seed: geometry, orientation, looks, resolution, moisture, season, brightness of cars.
+the figures reported are of seeds 800 and up (500 to 639 and 700 to 727 served earlier versions). The simulated worlds
+are drawn anew for each seed: geometry, orientation, looks, resolution, moisture, season, brightness of cars.
 """
 
 from __future__ import annotations
