@@ -19,6 +19,7 @@ from pipeline.simulate.fine_conditions import BAND_NAMES, SENSOR, Conditions
 from pipeline.simulate.fine_ground import paint_ground, paint_snow
 from pipeline.simulate.fine_roofs import roof_pattern
 from pipeline.simulate.fine_sensor import expose
+from pipeline.simulate.fine_worlds import grain_texture, light_left, paint_world
 from pipeline.simulate.kinds import CONTAINER_COLOURS, GROUNDS
 from pipeline.simulate.yard import PlacedCar, make_site
 
@@ -87,7 +88,10 @@ def render_views(
     grid = _grid([t.line for t in (*tracks, *decoys)], conditions, crs)
     oversampling = max(int(np.ceil(conditions.gsd_m / 0.34)), 2 if conditions.gsd_m > 0.35 else 1)
     canvas = Canvas(grid, oversampling, rng)
-    paint_ground(canvas, tracks, conditions, rng)
+    if conditions.world is None:
+        paint_ground(canvas, tracks, conditions, rng)
+    else:
+        paint_world(canvas, tracks, conditions.world)
     solids = paint_clutter(canvas, tracks, decoys, conditions.clutter, rng)
     paint_snow(canvas, tracks, conditions, rng)
     solids += [solid for car in cars for solid in _solids(car, conditions, rng)]
@@ -95,6 +99,8 @@ def render_views(
     _paint_solids(canvas, solids, conditions, rng)
     if conditions.contrast < 1:
         canvas.values = bare + np.float32(conditions.contrast) * (canvas.values - bare)
+    if conditions.sheet:
+        canvas.values *= grain_texture(canvas, conditions.sheet)
     out = []
     for index, view in enumerate(views):
         c, k = view, oversampling
@@ -185,6 +191,11 @@ def _solids(car: PlacedCar, conditions: Conditions, rng: np.random.Generator) ->
     body = Solid(
         car.centre, car.heading_rad, car.body_m, car.width_m, car.height_m, car.colour, pattern, car.loaded, white
     )
+    if conditions.world is not None:
+        panel = conditions.world.panels.get(kind)
+        if rng.random() < conditions.world.plain:
+            return [replace(body, pattern="panel")]
+        return [replace(body, pattern="panel", panel=panel) if panel else body]
     if kind is not RailcarKind.FLAT or not car.loaded:
         return [body]
     lengths = [6.06, 6.06] if rng.random() < 0.5 else [12.19]
@@ -213,13 +224,17 @@ def _paint_solids(canvas: Canvas, solids: Sequence[Solid], c: Conditions, rng: n
     depth *= 0.6 if c.sky == "haze" else 1.0
     # Shade is lit by blue sky alone.
     dark = 1 - depth * np.array([0.62, 0.70, 0.76, 0.80])
+    skirt = 0.8
+    if c.world is not None:
+        skirt = c.world.skirt_m
+        dark = np.ones(CANVAS_BANDS) if c.shade == 0 else light_left(c.world)
     view = np.deg2rad(90.0 - c.view_azimuth_deg)
     tilt = float(np.tan(np.deg2rad(c.off_nadir_deg)))
     lean = (-float(np.cos(view)) * tilt, -float(np.sin(view)) * tilt)
     if sunny:
         shadows = [_shadow(solid, away, solid.height_m) for solid in solids]
     else:
-        shadows = [solid.footprint().buffer(0.8) for solid in solids if solid.height_m > 1 and solid.base_m == 0]
+        shadows = [solid.footprint().buffer(skirt) for solid in solids if solid.height_m > 1 and solid.base_m == 0]
         dark = np.full(CANVAS_BANDS, rng.uniform(0.7, 0.92))
     canvas.shade(canvas.mask(shadows), dark, c.penumbra_m)
     low = [solid for solid in solids if solid.height_m < 2.0]

@@ -36,6 +36,7 @@ class Solid:
     loaded: bool = False
     snow: float = 0.0  # share of the upper side that is covered
     base_m: float = 0.0  # height of its lower side: containers on a flat car
+    panel: tuple[float, float, float] | None = None  # share of length and width that lies inside, its brightness
 
     def footprint(self) -> Polygon:
         """Return the rectangle on the ground, metres."""

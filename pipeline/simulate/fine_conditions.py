@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.simulate.fine_worlds import Grain, World, draw_sheet, draw_world
+
 Sky = Literal["sun", "overcast", "haze"]
 BandSet = Literal["pan", "rgb", "rgbn"]
 BAND_NAMES: dict[str, tuple[str, ...]] = {
@@ -50,12 +52,21 @@ class Conditions:
     shade: float | None = None  # depth of shadows, 0 (none) to 1; None draws it
     penumbra_m: float = 0.0  # by which the edges of shadows are soft
     any_albedo: bool = False  # cars from coal black to fresh white, 0.03 to 0.8, one fleet alike or every car its own
+    world: World | None = None  # rules of a simplified world instead of all that the yard and its cars are made of
+    sheet: Grain = ()  # texture over the whole picture, cars and all
+    curve: float = 0.0  # strength of an S-shaped tone curve, 0..1
+    speckle: float = 0.0  # standard deviation of noise in the finished picture, of its range
+    enlarged: float = 1.0  # by which the picture was enlarged from fewer pixels
+    clipped: float = 0.01  # most of the pixels that are black, and as many white, in a picture of 8 bits
 
 
 # What a second sensor may have of its own.
 SENSOR = (
     "haze", "psf_px", "sharpen", "noise", "jpeg", "bands", "bits", "gamma", "misalignment_m", "track_jitter_m",
+    "curve", "speckle", "enlarged", "clipped",
 )  # fmt: skip
+
+WORLDS = 0.65  # share of simplified worlds among other conditions
 
 
 def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
@@ -66,6 +77,55 @@ def draw_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
     a third have cars of unseen colours.
     """
     return _ordinary(rng, gsd_m) if rng.random() < 0.5 else _adverse(rng, gsd_m)
+
+
+def other_conditions(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw what is unlike all that `draw_conditions` draws: a simplified world, or a picture that was worked on."""
+    return _world(rng, gsd_m) if rng.random() < WORLDS else _published(draw_conditions(rng, gsd_m), rng)
+
+
+def _world(rng: np.random.Generator, gsd_m: float) -> Conditions:
+    """Draw a simplified world under any light, seen by any sensor."""
+    draw = rng.random()
+    sky: Sky = "overcast" if draw < 0.15 else "sun"
+    drawn = Conditions(
+        gsd_m=gsd_m,
+        sun_elevation_deg=float(rng.uniform(15.0, 72.0)),
+        sun_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        off_nadir_deg=float(rng.choice([0.0, 0.0, rng.uniform(0.0, 18.0)])),
+        view_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        sky=sky,
+        haze=float(rng.choice([0.0, rng.uniform(0.0, 0.3)])),
+        contrast=float(rng.uniform(0.35, 1.0)) if rng.random() < 0.35 else 1.0,
+        psf_px=float(rng.uniform(0.3, 0.9)),
+        noise=float(np.exp(rng.uniform(np.log(0.001), np.log(0.015)))),
+        bands=("pan", "rgb", "rgb", "rgbn")[int(rng.integers(4))],
+        bits=8 if rng.random() < 0.65 else 16,
+        gamma=float(rng.choice([1.0, rng.uniform(0.5, 1.7)])),
+        misalignment_m=float(abs(rng.normal(0.0, 0.7))),
+        track_jitter_m=float(rng.choice([0.0, rng.uniform(0.0, 0.4)])),
+        rotation_deg=float(rng.choice([0.0, rng.uniform(-45.0, 45.0)])),
+        clutter=float(rng.choice([0.0, rng.uniform(0.0, 1.0)])),
+        decoys=int(rng.choice([0, 0, 0, 0, 1])),
+        penumbra_m=float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
+        shade=0.0 if rng.random() < 0.1 else None,
+        world=draw_world(rng),
+        sheet=draw_sheet(rng),
+    )
+    return _published(drawn, rng) if rng.random() < 0.5 else drawn
+
+
+def _published(conditions: Conditions, rng: np.random.Generator) -> Conditions:
+    """Return conditions with a publisher's hand in them: enlarged, sharpened, stretched, compressed."""
+    return replace(
+        conditions,
+        sharpen=float(rng.choice([conditions.sharpen, rng.uniform(0.3, 1.8)])),
+        curve=float(rng.choice([0.0, rng.uniform(0.0, 1.0)])),
+        speckle=float(rng.choice([0.0, rng.uniform(0.0, 0.04)])),
+        enlarged=float(rng.choice([1.0, rng.uniform(1.0, 1.8)])),
+        clipped=float(rng.choice([0.01, rng.uniform(0.0, 0.05)])),
+        jpeg=float(rng.choice([conditions.jpeg, rng.uniform(2.0, 10.0)])),
+    )
 
 
 def _ordinary(rng: np.random.Generator, gsd_m: float) -> Conditions:

@@ -90,6 +90,13 @@ def _trailer(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: 
     return np.asarray(out, dtype=np.float32)
 
 
+def _panel(u: Array, v: Array, solid: Solid, lateral: float, low: float, rng: np.random.Generator) -> Array:
+    """Draw a rectangle in a rectangle."""
+    long, wide, bright = solid.panel or (1.0, 1.0, 1.0)
+    inside = (np.abs(u) < long) & (np.abs(v) < wide)
+    return np.asarray(np.where(inside, bright, 1.0), dtype=np.float32)
+
+
 PATTERNS: dict[str, Pattern] = {
     "plain": _plain,
     "ore car": _ore,
@@ -100,6 +107,7 @@ PATTERNS: dict[str, Pattern] = {
     "locomotive": _machine,
     "maintenance-of-way": _machine,
     "trailer": _trailer,
+    "panel": _panel,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from pipeline.simulate.fine_canvas import Array
 from pipeline.simulate.fine_conditions import BAND_NAMES, Conditions
@@ -45,8 +45,20 @@ def expose(values: Array, oversampling: int, conditions: Conditions, rng: np.ran
             sampled = sampled + conditions.sharpen * (sampled - gaussian_filter(sampled, 0.8))
         hazy = (1 - conditions.haze) * sampled + conditions.haze * np.float32(sky.mean())
         grain = rng.standard_normal(hazy.shape).astype(np.float32) * np.sqrt(0.5 + hazy.clip(0) / 0.3)
-        out.append(_quantise(hazy + conditions.noise * grain, conditions, rng))
+        noisy = hazy + conditions.noise * grain
+        out.append(_quantise(_enlarge(noisy, conditions.enlarged), conditions, rng))
     return np.stack(out)
+
+
+def _enlarge(values: Array, factor: float) -> Array:
+    """Return a band as it comes from fewer pixels, enlarged to the same size."""
+    if factor <= 1.0:
+        return values
+    rows, columns = values.shape
+    few = zoom(values, 1 / factor, order=1, grid_mode=True, mode="nearest")
+    at = [(np.arange(n) + 0.5) * m / n - 0.5 for n, m in ((rows, few.shape[0]), (columns, few.shape[1]))]
+    grid = np.meshgrid(*at, indexing="ij")
+    return np.asarray(map_coordinates(few, grid, order=1, mode="nearest"), dtype=np.float32)
 
 
 def _bands(values: Array, band_set: str) -> list[Array]:
@@ -59,8 +71,13 @@ def _bands(values: Array, band_set: str) -> list[Array]:
 def _quantise(values: Array, conditions: Conditions, rng: np.random.Generator) -> NDArray[Any]:
     if conditions.bits == 16:
         return np.asarray(np.clip(np.round(values * 10000.0), 1, 65535).astype(np.uint16))
-    low, high = np.quantile(values[::3, ::3], [rng.uniform(0, 0.01), rng.uniform(0.99, 1.0)])
+    tails = [rng.uniform(0, conditions.clipped), rng.uniform(1 - conditions.clipped, 1.0)]
+    low, high = np.quantile(values[::3, ::3], tails)
     scaled = np.clip((values - low) / max(float(high - low), 1e-4), 0, 1) ** conditions.gamma
+    if conditions.curve:
+        scaled += conditions.curve * (scaled * scaled * (3 - 2 * scaled) - scaled)
+    if conditions.speckle:
+        scaled += conditions.speckle * rng.standard_normal(scaled.shape)
     digital = 1.0 + 254.0 * scaled
     if conditions.jpeg > 0:
         digital = _compress(digital.astype(np.float32), conditions.jpeg)

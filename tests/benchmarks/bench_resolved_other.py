@@ -1,8 +1,9 @@
-"""Resolved counting on pictures of another renderer, and on real aerial images of look-alikes.
+"""Resolved counting on pictures of two other renderers, and on real aerial images of look-alikes.
 
 Run as `python tests/benchmarks/bench_resolved_other.py [--data DIR] [--seed 500] [--scenes 6]`, DIR being the folder
-with the six look-alike images of the UC Merced land use set (256×256 px at 0.3 m). The other renderer is
-`tests/support/plain_yard.py`, which shares no code with the simulator that the counter was trained on.
+with the six look-alike images of the UC Merced land use set (256×256 px at 0.3 m). The other renderers are
+`tests/support/plain_yard.py`, flat rectangles, and `tests/support/relief_yard.py`, shapes under a sun; neither shares
+code with the simulator that the counter was trained on. `--only plain`, `relief` or `alike` runs a part.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from shapely.geometry import LineString, box
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.fine_yards import judge, summary
-from support.plain_yard import plain_scene
+from support.plain_yard import PlainScene, plain_scene
+from support.relief_yard import ReliefScene, relief_scene
 
 from pipeline.counting.resolved import METHOD_VERSION
 from pipeline.model import Grid, Look, Scene, Site, Track
@@ -39,6 +42,15 @@ CASES: dict[str, dict[str, object]] = {
     "noise of 8": {"noise": 8.0},
     "tracks 6.5 m apart": {"spacing_m": 6.5},
     "dark tone curve": {"gamma": 1.6},
+}
+RELIEF_CASES: dict[str, dict[str, object]] = {
+    "relief": {},
+    "overcast": {"overcast": True},
+    "snow": {"snow": True},
+    "low sun": {"sun_deg": (18.0, 25.0)},
+    "half contrast": {"haze": 0.5},
+    "16 bit pan": {"bits": 16, "colour": False},
+    "tracks 1 m off": {"off_m": 1.0},
 }
 # Rows of trailers, containers and tanks, and lanes: (image, from (column, row), to (column, row)).
 ANGLES = (0.0, 25.0, 45.0, 90.0, 135.0, 155.0)
@@ -73,32 +85,44 @@ def look_alike(path: Path) -> tuple[Look, list[Site]]:
     return look, sites
 
 
+def told(
+    name: str,
+    draw: Callable[..., PlainScene | ReliefScene],
+    cases: dict[str, dict[str, object]],
+    gsd_m: float,
+    seed: int,
+    scenes: int,
+) -> None:
+    """Print the figures of a renderer's cases at one ground sampling, and what its empty yards are counted as."""
+    for case, extra in cases.items():
+        rows = []
+        for index in range(scenes):
+            most = 22 if case == "single track" else 120
+            cars = int(np.random.default_rng([seed, index]).integers(5, most))
+            scene = draw(seed + index, gsd_m, cars, **extra)
+            rows.append(judge(scene.look, scene.site, scene.truth))
+        figures = " ".join(f"{key} {value:.3f}" for key, value in summary(rows).items())
+        print(f"{name} {case:16s} {figures}", flush=True)
+    empty = [judge(s.look, s.site, s.truth) for s in (draw(seed + 90 + i, gsd_m, 0) for i in range(4))]
+    print(f"{name} empty yards: found {[row.refused or row.found for row in empty]}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seed", type=int, default=500)
     parser.add_argument("--scenes", type=int, default=6)
+    parser.add_argument("--only", choices=("plain", "relief", "alike"), default="")
     options = parser.parse_args()
     print(
         f"python {platform.python_version()}, numpy {np.__version__}, resolved {METHOD_VERSION}, seed {options.seed}"
     )
-    for gsd_m in (0.5, 1.0, 1.5):
-        for name, extra in CASES.items():
-            rows = []
-            for index in range(options.scenes):
-                most = 22 if name == "single track" else 120
-                cars = int(np.random.default_rng([options.seed, index]).integers(5, most))
-                scene = plain_scene(options.seed + index, gsd_m, cars, **extra)  # type: ignore[arg-type]
-                rows.append(judge(scene.look, scene.site, scene.truth))
-            figures = summary(rows)
-            told = " ".join(f"{key} {value:.3f}" for key, value in figures.items())
-            print(f"other renderer, {gsd_m} m {name:16s} {told}", flush=True)
-        empty = [
-            judge(s.look, s.site, s.truth) for s in (plain_scene(options.seed + 90 + i, gsd_m, 0) for i in range(4))
-        ]
-        print(
-            f"other renderer, {gsd_m} m empty yards: found {[row.refused or row.found for row in empty]}", flush=True
-        )
+    for renderer, draw, cases in (("plain", plain_scene, CASES), ("relief", relief_scene, RELIEF_CASES)):
+        if options.only in ("", renderer):
+            for gsd_m in (0.5, 1.0, 1.5):
+                told(f"{renderer} renderer, {gsd_m} m", draw, cases, gsd_m, options.seed, options.scenes)
+    if options.only not in ("", "alike"):
+        return
     if options.data is None:
         print("no --data: look-alikes left out")
         return
@@ -108,11 +132,11 @@ def main() -> None:
         for site in sites:
             row = judge(look, site, [])
             counts.append(-1 if row.refused else row.found)
-        told = np.array(counts)
-        worst = int(told.max())
-        share = float((told <= 1).mean())
+        found = np.array(counts)
+        worst = int(found.max())
+        share = float((found <= 1).mean())
         print(
-            f"{path.stem}: {len(sites)} lines, refused {int((told < 0).sum())}, most cars on a line {worst}, "
+            f"{path.stem}: {len(sites)} lines, refused {int((found < 0).sum())}, most cars on a line {worst}, "
             f"share of lines with at most 1 or refused {share:.3f}",
             flush=True,
         )

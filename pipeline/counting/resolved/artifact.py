@@ -20,7 +20,7 @@ from pipeline.counting.resolved.segment import Weights
 from pipeline.errors import ImageError
 
 FOLDER = Path(__file__).parent / "trained"
-PARTS = ("network", "places")
+PARTS = ("network", "second", "places")
 RANGES = ("fine", "medium")  # up to 1.5 m; 1.5 to 5 m
 
 
@@ -28,10 +28,10 @@ RANGES = ("fine", "medium")  # up to 1.5 m; 1.5 to 5 m
 class Model:
     """The trained counter of one range of ground sampling."""
 
-    network: Mapping[str, NDArray[np.float32]]  # parameters, as `network.initial` names them
+    networks: tuple[Mapping[str, NDArray[np.float32]], ...]  # parameters, as `network.initial` names them
     places: Mapping[str, NDArray[np.float32]]  # those of the network that finds the rails, see `places`
     weights: Weights
-    prior: Mapping[str, float]  # log-odds of a positive sample in training: occupied, boundary
+    prior: Mapping[str, float]  # log-odds of a positive sample in training, mean of the networks: occupied, boundary
     trained: Mapping[str, tuple[float, float]]  # range of each look statistic over the training scenes
     spread: Mapping[str, list[float]]  # terms of the interval, see `spread.spread_of`
 
@@ -99,7 +99,7 @@ def load_model(name: str, folder: Path = FOLDER) -> Model:
         for part in PARTS
     }
     return Model(
-        network=parts["network"],
+        networks=(parts["network"], parts["second"]),
         places=parts["places"],
         weights=Weights(**card["weights"]),
         prior=card["prior"],

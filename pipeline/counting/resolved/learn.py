@@ -31,7 +31,9 @@ def kind_shares(lessons: Sequence[Lesson]) -> NDArray[np.float64]:
     return np.asarray(weight * seen.sum() / max(float((weight * seen).sum()), 1e-9))
 
 
-def learn(passes: Iterable[Sequence[Lesson]], schedule: Schedule, seed: int, say: Say) -> dict[str, Array]:
+def learn(
+    passes: Iterable[Sequence[Lesson]], schedule: Schedule, seed: int, say: Say, start: dict[str, Array] | None = None
+) -> dict[str, Array]:
     """Train a network; the running mean of its parameters is returned.
 
     Parameters
@@ -42,6 +44,8 @@ def learn(passes: Iterable[Sequence[Lesson]], schedule: Schedule, seed: int, say
     seed : int
     say : callable
         Told how far it is.
+    start : dict, optional
+        Parameters to go on from; without them they are drawn.
 
     Raises
     ------
@@ -55,7 +59,8 @@ def learn(passes: Iterable[Sequence[Lesson]], schedule: Schedule, seed: int, say
     import optax
 
     rng = np.random.default_rng([seed, 77])
-    params: Any = {name: jnp.asarray(value) for name, value in initial(INPUTS, schedule.width, rng).items()}
+    begin = initial(INPUTS, schedule.width, rng) if start is None else start
+    params: Any = {name: jnp.asarray(value) for name, value in begin.items()}
     rate = optax.warmup_cosine_decay_schedule(
         0.0, schedule.rate, min(200, schedule.steps // 5 + 1), schedule.steps, schedule.rate / 50
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,8 @@ from pipeline.counting.resolved.places import SHIFTS
 from pipeline.counting.resolved.strips import CENTRE, STEP_M, Strip, frame, normalise, unroll
 from pipeline.model import Grid, RailcarKind, Track
 from pipeline.simulate.fine import FineScene, fine_look, render_views
-from pipeline.simulate.fine_conditions import Conditions, draw_conditions, usual_conditions
+from pipeline.simulate.fine_conditions import Conditions
+from pipeline.simulate.fine_worlds import world_cars
 from pipeline.simulate.kinds import COUPLING_GAP_M, KINDS
 from pipeline.simulate.yard import PlacedCar, Shape, make_tracks, place_cars
 
@@ -24,7 +25,10 @@ SPARE = SHIFTS + 1  # columns to either side that a lesson holds beyond a strip,
 WIDE_M: NDArray[np.float64] = STEP_M * np.arange(-CENTRE - SPARE, CENTRE + SPARE + 1, dtype=np.float64)
 END_DOUBT_M = 0.3  # around a car's end, in which standing under a car is not asked
 
+WIDTHS = ((0.93, 1.07), (0.87, 1.12))  # of cars over those of their kinds: in our yards, in simplified worlds
+
 Floats = NDArray[np.float32]
+Draw = Callable[[np.random.Generator, float], Conditions]
 
 
 def draw_yard(
@@ -50,7 +54,8 @@ def draw_yard(
     )
     c = conditions
     draw = rng.random()
-    fill = 0.0 if draw < 0.08 else float(rng.uniform(0.03, 0.3) if draw < 0.35 else rng.uniform(0.3, 0.97))
+    empty = 0.15 if c.world is not None else 0.08  # of the yards
+    fill = 0.0 if draw < empty else float(rng.uniform(0.03, 0.3) if draw < 0.35 else rng.uniform(0.3, 0.97))
     wanted = int(fill * count * max(length - 40, 20) / 14.5)
     weights = {kind: float(model.share + 0.08) for kind, model in KINDS.items()}
     shares = weights if rng.random() < 0.6 else None
@@ -69,13 +74,15 @@ def draw_yard(
                 loose_share=float(rng.uniform(0, 0.25)),
                 unseen_colours=c.unseen_colours,
                 end_margin_m=float(rng.uniform(2, 30)),
-                coupling_m=coupling,
-                width_factor=float(rng.choice([1.0, rng.uniform(0.93, 1.07)])),
+                coupling_m=coupling if c.world is None else float(rng.uniform(0.6, 2.0)),
+                width_factor=float(rng.choice([1.0, rng.uniform(*WIDTHS[c.world is not None])])),
                 any_length=bool(rng.random() < 0.35),
             )
         except ValueError:
             wanted = int(wanted * 0.8)
             continue
+        if c.world is not None:
+            return tracks, world_cars(cars, c.world, rng)
         return tracks, _painted(cars, rng) if c.any_albedo else cars
     return tracks, ()
 
@@ -95,7 +102,7 @@ def _painted(cars: Sequence[PlacedCar], rng: np.random.Generator) -> tuple[Place
 
 
 def draw_scenes(
-    rng: np.random.Generator, samplings_m: Sequence[float], *, large: bool, usual: bool = False
+    rng: np.random.Generator, samplings_m: Sequence[float], draw: Draw, *, large: bool
 ) -> list[FineScene]:
     """Draw a yard and see it with a sensor of each sampling.
 
@@ -104,12 +111,12 @@ def draw_scenes(
     rng : numpy.random.Generator
     samplings_m : sequence of float
         Ground samplings; all but the first are rounded, see `render_views`.
+    draw : callable
+        Draws the conditions of a sensor of given sampling.
     large : bool
         Three to eight tracks of up to 420 m instead of one to six of up to 230 m.
-    usual : bool
-        Under the conditions of most images instead of any.
     """
-    views = [(usual_conditions if usual else draw_conditions)(rng, gsd_m) for gsd_m in samplings_m]
+    views = [draw(rng, gsd_m) for gsd_m in samplings_m]
     tracks, cars = draw_yard(rng, views[0], large=large)
     scenes = render_views(tracks, cars, views, rng)
     return [_cropped(scene, rng) if rng.random() < 0.25 else scene for scene in scenes]
@@ -208,7 +215,7 @@ def lesson(scene: FineScene, rng: np.random.Generator) -> Lesson | None:
         strip = tone.strip
         values, seen = planes(tone)
         inside, away, kinds = labels(strip, car_spans(scene.cars, strip.track))
-        if scene.conditions.plain_cars:
+        if scene.conditions.plain_cars or scene.conditions.world is not None:
             kinds[:] = -1
         name = strip.track.track_id
         rows.append(

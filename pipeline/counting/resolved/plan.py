@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.counting.resolved.lessons import Lesson, draw_scenes, lesson
+from pipeline.counting.resolved.lessons import Draw, Lesson, draw_scenes, lesson
 from pipeline.simulate.fine import FineScene
+from pipeline.simulate.fine_conditions import draw_conditions, other_conditions, usual_conditions
 
 Say = Callable[[str], None]
 LARGE = 0.25  # share of the training yards that are large
 LARGE_AFTER = 0.6  # of those that set weights and intervals: most real yards are
-USUAL = 0.65  # share of the calibration yards under the conditions of most images
+USUAL, OTHER = 0.6, 0.12  # shares of the calibration yards under the conditions of most images, and under others
 VIEWS = 2  # sensors that see each yard
-TRAINING, TUNING, CALIBRATION = 1, 2, 3  # parts of a plan; they share no yard
+TRAINING, TUNING, CALIBRATION, OTHERS = 1, 2, 3, 4  # parts of a plan; they share no yard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,18 @@ class Plan:
     name: str  # a word of `artifact.RANGES`
     gsd_m: tuple[float, float]  # drawn evenly in its logarithm
     yards: int  # for training, each seen by `VIEWS` sensors
+    others: int  # yards under other conditions, which the second network is taught besides
     tuning: int  # yards that set the weights of the cut
     calibration: int  # yards that set the intervals and the range that is known
     seed: int
     schedule: Schedule
+    second: Schedule  # of the second network, which goes on from the first
     passes: int = 5  # through the lessons, for the network that finds the rails
 
 
 PLANS = (
-    Plan("fine", (0.33, 1.65), 1500, 30, 150, 41, Schedule(5000)),
-    Plan("medium", (1.4, 5.2), 600, 20, 100, 43, Schedule(2500)),
+    Plan("fine", (0.33, 1.65), 1500, 1000, 30, 180, 41, Schedule(5000), Schedule(5000, rate=1.5e-3)),
+    Plan("medium", (1.4, 5.2), 600, 500, 20, 120, 43, Schedule(2500), Schedule(2500, rate=1.5e-3)),
 )
 
 
@@ -53,12 +56,21 @@ def drawn(plan: Plan, part: int, index: int) -> tuple[list[FineScene], np.random
     rng = np.random.default_rng([plan.seed, part, index])
     low, high = np.log(plan.gsd_m)
     samplings = [float(np.exp(rng.uniform(low, high))) for _ in range(VIEWS)]
-    large = bool(rng.random() < (LARGE if part == TRAINING else LARGE_AFTER))
-    usual = bool(part == CALIBRATION and rng.random() < USUAL)
-    return draw_scenes(rng, samplings, large=large, usual=usual), rng
+    large = bool(rng.random() < (LARGE if part in (TRAINING, OTHERS) else LARGE_AFTER))
+    return draw_scenes(rng, samplings, _conditions(part, rng), large=large), rng
 
 
-def lessons(plan: Plan, index: int) -> list[Lesson]:
-    """Return the lessons of one yard of the plan's training part."""
-    scenes, rng = drawn(plan, TRAINING, index)
+def _conditions(part: int, rng: np.random.Generator) -> Draw:
+    """Return what draws the conditions of a yard of a part."""
+    if part == OTHERS:
+        return other_conditions
+    if part != CALIBRATION:
+        return draw_conditions
+    kind = rng.random()
+    return usual_conditions if kind < USUAL else other_conditions if kind < USUAL + OTHER else draw_conditions
+
+
+def lessons(plan: Plan, part: int, index: int) -> list[Lesson]:
+    """Return the lessons of one yard of a part."""
+    scenes, rng = drawn(plan, part, index)
     return [one for one in (lesson(scene, rng) for scene in scenes) if one is not None]

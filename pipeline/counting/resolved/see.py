@@ -12,7 +12,7 @@ from shapely.geometry import Polygon
 
 from pipeline.counting.resolved.artifact import Model
 from pipeline.counting.resolved.inputs import Sun, cells, look_figures, planes, sun_along, sun_of
-from pipeline.counting.resolved.network import GAP, Judgement, judge
+from pipeline.counting.resolved.network import GAP, Judgement, Params, judge
 from pipeline.counting.resolved.rails import find_rails, hand
 from pipeline.counting.resolved.segment import Cut, Weights, cut_tracks
 from pipeline.counting.resolved.strips import LookTone, Strip, Tone, frame, normalise, unroll
@@ -109,7 +109,7 @@ def _shown(model: Model, look: Look, strips: Sequence[Strip], sun: Sun | None) -
 def ask(
     model: Model, tones: Sequence[Tone], common: LookTone, sun: Sun | None, ways: Sequence[tuple[bool, bool]]
 ) -> list[tuple[Vector, Vector, Vector]]:
-    """Return what the network says of each station of each track: occupied, boundary, kinds.
+    """Return what the networks say of each station of each track, on average: occupied, boundary, kinds.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def ask(
     """
     told = look_figures(common, coloured=tones[0].red_blue is not None)
     given = [(*planes(tone), sun_along(tone, sun), tone.strip.covered()) for tone in tones]
-    answers = [_asked(model, given, told, *way) for way in ways]
+    answers = [_asked(network, given, told, *way) for network in model.networks for way in ways]
     out = []
     for of_track in zip(*answers, strict=True):
         occupied, boundary, kind = (np.mean(parts, axis=0) for parts in zip(*of_track, strict=True))
@@ -132,7 +132,7 @@ def ask(
 
 
 def _asked(
-    model: Model,
+    network: Params,
     given: Sequence[tuple[Array, NDArray[np.bool_], Array, NDArray[np.bool_]]],
     told: Array,
     mirrored: bool,
@@ -154,7 +154,7 @@ def _asked(
         valid += [np.pad(covered[along], (0, pad)).reshape(-1, 2).all(axis=1), np.zeros(GAP, dtype=bool)]
     all_valid = np.concatenate(valid).astype(np.float32)
     look = np.ones((1, len(all_valid)), dtype=np.float32)
-    judged: Judgement = judge(model.network, np.concatenate(rows), all_valid, look)
+    judged: Judgement = judge(network, np.concatenate(rows), all_valid, look)
     out, at = [], 0
     for values, *_ in given:
         n = len(values)

@@ -7,6 +7,7 @@ generator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.counting.resolved.learn import learn
 from pipeline.counting.resolved.learn_places import learn_places
 from pipeline.counting.resolved.lessons import Lesson
 from pipeline.counting.resolved.network import KIND_ORDER, Array
-from pipeline.counting.resolved.plan import PLANS, TUNING, VIEWS, Plan, Say, lessons
+from pipeline.counting.resolved.plan import OTHERS, PLANS, TRAINING, TUNING, VIEWS, Plan, Say, lessons
 from pipeline.counting.resolved.segment import Weights
 
 JOINING = 500  # yards that join between two passes: learning begins before all are rendered
@@ -54,8 +55,12 @@ def train(folder: Path, plans: Sequence[Plan] = PLANS, *, say: Say = lambda _lin
         with threadpool_limits(limits=1):
             network = rounded(learn(_passes(plan, taught, say), plan.schedule, plan.seed, say))
             places = rounded(learn_places(taught, plan.passes, plan.seed, say))
-            params = {"network": network, "places": places}
-            _model, card = finish(plan, params, priors(taught), len(taught), say)
+            first = priors(taught)
+            # Goes on from the first, with yards besides that no rule of the first simulator made.
+            second = rounded(learn(_more(plan, taught, say), plan.second, plan.seed + 1, say, network))
+            params = {"network": network, "second": second, "places": places}
+            prior = {name: round((value + priors(taught)[name]) / 2, 4) for name, value in first.items()}
+            _model, card = finish(plan, params, prior, len(taught), say)
         written.append(write_model(folder, plan.name, params, card))
         say(f"{plan.name}: {written[-1].stat().st_size / 1e6:.2f} MB")
     return written
@@ -64,10 +69,19 @@ def train(folder: Path, plans: Sequence[Plan] = PLANS, *, say: Say = lambda _lin
 def _passes(plan: Plan, taught: list[Lesson], say: Say) -> Iterator[Sequence[Lesson]]:
     """Render the training yards into `taught`, with a pass through what there is after every `JOINING` yards."""
     for index in range(plan.yards):
-        taught += lessons(plan, index)
+        taught += lessons(plan, TRAINING, index)
         if (index + 1) % JOINING == 0 or index + 1 == plan.yards:
             say(f"{plan.name}: {len(taught)} looks rendered")
             yield taught
+    while True:
+        yield taught
+
+
+def _more(plan: Plan, taught: list[Lesson], say: Say) -> Iterator[Sequence[Lesson]]:
+    """Add the yards under other conditions to those taught before, and go through them all again and again."""
+    for index in range(plan.others):
+        taught += lessons(plan, OTHERS, index)
+    say(f"{plan.name}: {len(taught)} looks rendered")
     while True:
         yield taught
 
@@ -90,25 +104,31 @@ def finish(
     plan: Plan, params: dict[str, dict[str, Array]], prior: dict[str, float], looks: int, say: Say
 ) -> tuple[Model, dict[str, Any]]:
     """Set weights and intervals on scenes of their own; return the counter and its card."""
-    start = Model(**params, weights=Weights(), prior=prior, trained={}, spread={})
+    networks = (params["network"], params["second"])
+    start = Model(networks, params["places"], weights=Weights(), prior=prior, trained={}, spread={})
     odd = cases(start, plan, TUNING, plan.tuning)
     weights, trace = tune(odd, plan, say)
-    bare = Model(**params, weights=weights, prior=prior, trained={}, spread={})
+    bare = replace(start, weights=weights)
     spread, trained, figures = calibrate(bare, odd, plan, say)
-    model = Model(**params, weights=weights, prior=prior, trained=trained, spread=spread)
+    model = replace(bare, trained=trained, spread=spread)
     return model, _card(plan, model, looks) | {"calibration_figures": figures, "tuning": trace}
 
 
 def _card(plan: Plan, model: Model, looks: int) -> dict[str, Any]:
-    size = sum(int(value.size) for part in (model.network, model.places) for value in part.values())
+    size = sum(int(value.size) for part in (*model.networks, model.places) for value in part.values())
     return {
         "name": plan.name,
-        "what": f"A convolutional network along unrolled tracks ({size} parameters): occupied track, car ends, kinds "
-        "and the place of the rails in fine images.",
+        "what": f"Two convolutional networks along unrolled tracks ({size} parameters with the one that finds the "
+        "rails), whose answers are averaged: occupied track, car ends and kinds in fine images.",
         "made_by": "railwatch train",
         "gsd_m": list(plan.gsd_m),
-        "scenes": {"training": looks, "tuning": plan.tuning * VIEWS, "calibration": plan.calibration * VIEWS},
-        "steps": plan.schedule.steps,
+        "scenes": {
+            "training": looks,
+            "other": plan.others * VIEWS,
+            "tuning": plan.tuning * VIEWS,
+            "calibration": plan.calibration * VIEWS,
+        },
+        "steps": [plan.schedule.steps, plan.second.steps],
         "seed": plan.seed,
         "libraries": {name: version(name) for name in ("numpy", "jax", "optax")},
         "kinds": [str(kind.value) for kind in KIND_ORDER],
