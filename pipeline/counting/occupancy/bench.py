@@ -20,7 +20,9 @@ from pipeline.counting.occupancy.baseline import (
     PixelModel,
     fit_pixels,
 )
+from pipeline.counting.occupancy.flank import changed_beside
 from pipeline.counting.occupancy.geometry import Yard
+from pipeline.counting.occupancy.ground import WETTING, learn_wetting, moments, wetness_of
 from pipeline.counting.occupancy.normalise import FACTORS, Normalised
 from pipeline.counting.occupancy.register import Reference
 from pipeline.counting.occupancy.response import (
@@ -36,7 +38,7 @@ from pipeline.counting.occupancy.spatial import (
     spatial_terms,
     whiten,
 )
-from pipeline.counting.occupancy.target import band_weights, car_response, residual_covariance
+from pipeline.counting.occupancy.target import BAND_INDEX, band_weights, car_response, residual_covariance
 from pipeline.model import KnownCount, Look, Site
 from pipeline.simulate.sun import sun_position
 
@@ -50,6 +52,8 @@ CHANGED_LOOKS, CHANGED_LEAST = 8, 4  # the newest so many of them, and how many 
 CHANGED_MOST = 0.4  # share of the yard
 CHANGED_SIZE, CHANGED_SHARE = 6.0, 0.75  # noise units of a change; share of the looks that must show it
 LADEN_CARS, LADEN_REST = 5.0, 16  # known looks with so many cars shape no baseline that has so many others
+WETTING_ROUNDS = 2
+LEVEL_RANGE = (-0.5, 0.2)  # by which wet or dry ground may differ from what its day promises, relative
 LAST = np.array([-1])
 
 
@@ -68,6 +72,7 @@ class Series:
     known: Mapping[int, KnownCount]  # by index into `looks`
     apron: FloatArray  # (L, B, A) normalised reflectance of the apron, NaN where hidden
     control: FloatArray  # (L, B, M) normalised reflectance of ground near the yard, NaN where hidden
+    flank: FloatArray  # (L, B, F) normalised reflectance of ground close beside the tracks, NaN where hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,10 @@ class Bench:
     mean_car: FloatArray  # (B,) direction of the mean car in reflectance, for the apron
     prior: FloatArray  # (B, K)
     terms: FloatArray  # (B, N, K)
+    wetting: FloatArray  # (B, N) what a relative darkening of 1 by water changes in each channel
+    drift: FloatArray  # (L,) how far what is common to the yard lies from its past, robust sigmas
+    changed: BoolArray  # (F,) ground beside the tracks that the look to be counted shows unlike its past
+    flank_seen: BoolArray  # (F,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +156,72 @@ def set_up(series: Series, sun: tuple[float, float]) -> Bench:
     changed = _changed(values[:-1], seen[:-1], series)
     if changed.mean() < CHANGED_MOST:  # more is a yard rebuilt or never at rest: it must not vanish
         seen[-1] &= ~changed
-    images = Images(values, seen, _outside(series, design, ridge, direction, weights))
+    none = np.zeros(len(values))
+    controls, shown = _off_yard(series.control, design, ridge, direction, weights)
+    outside = outside_covariance(controls, shown)
+    middle = np.median(np.where(shown[:, None], controls, 0.0), axis=2)
+    beside, beside_seen = _off_yard(series.flank, design, ridge, direction, weights)
+    changed_flank = changed_beside(beside, beside_seen, outside, middle)
+    images = Images(values, seen, outside, none)
     free = np.full((len(weights), terms.shape[2]), 30.0)
-    bench = Bench(images, model.fitted, weights, sigma, direction, free, terms)
+    bench = Bench(
+        images, model.fitted, weights, sigma, direction, free, terms, np.zeros_like(sigma), none, changed_flank,
+        beside_seen[-1],
+    )  # fmt: skip
     used = np.flatnonzero(seen[:-1].mean(axis=1) > 0.5)
-    first = whiten(bench.images.pick(used), filter_of(bench, series, day_of(bench, series, LAST, sun)))
-    return replace(bench, prior=prior_of_modes(first.beta))
+    day = day_of(bench, series, LAST, sun)
+    first = whiten(bench.images.pick(used), filter_of(bench, series, day))
+    return _with_wetness(replace(bench, prior=prior_of_modes(first.beta)), series, day, np.r_[used, len(seen) - 1])
+
+
+def _with_wetness(bench: Bench, series: Series, day: Day, shown: NDArray[np.intp]) -> Bench:
+    """Return the bench with the wet patches of the looks `shown`, the last of which is to be counted."""
+    ground = bench.ground[-1]
+    back = np.linalg.inv(bench.weights)
+    believed = np.array(WETTING)[[BAND_INDEX[name] for name in series.bands]]
+
+    def relative(values: FloatArray) -> FloatArray:
+        return np.asarray(np.einsum("bc,qcn->qbn", back, values * bench.sigma, optimize=True) / ground)
+
+    cars = relative(added(bench, series, cars_of(series, day.sun), ground))
+    filled = cars.transpose(1, 0, 2).reshape(len(ground), -1)
+    filled = filled[:, np.abs(filled).max(axis=0) > FILLED / 2]
+    drift, modes = np.zeros(len(bench.ground)), np.zeros((0, 0, 0))
+    for turn in range(WETTING_ROUNDS):  # patches known for such no longer pull at what is common to the yard
+        images = bench.images.pick(shown)
+        white = whiten(images, filter_of(bench, series, day))
+        if turn == 0:
+            modes, drift[shown] = white.beta, drift_of(white.beta)
+        moment = moments(relative(white.rest), images.seen)
+        wetting = learn_wetting(moment[:-1], drift[shown[:-1]], believed)
+        wet = np.zeros(len(bench.ground))
+        wet[shown] = wetness_of(moment, drift[shown], wetting, filled @ filled.T / max(filled.shape[1], 1))
+        template = np.einsum("cb,bn->cn", bench.weights, wetting.direction[:, None] * ground) / bench.sigma
+        bench = replace(bench, images=replace(bench.images, wet=wet), wetting=template, drift=drift)
+    # Cars on wet ground hide less light.
+    typical = template.mean(axis=1)
+    level = (modes[:, :, 0] - np.median(modes[:-1, :, 0], axis=0)) @ typical / max(float(typical @ typical), 1e-12)
+    change = np.zeros((len(bench.ground), len(ground), 1))
+    change[shown] = np.clip(level[:, None] * wetting.direction, *LEVEL_RANGE)[..., None]
+    bench = replace(bench, ground=bench.ground * (1.0 + change))
+    return bench
+
+
+def drift_of(modes: FloatArray) -> FloatArray:
+    """Return how far what is common to a yard lies from its past in each look (Q,), robust sigmas.
+
+    Rain darkens all ballast, and unevenly, so that its patches stand out like trains; the ground beside the yard may
+    show nothing of it. Trains move this figure little: they have no say in what is common.
+
+    Parameters
+    ----------
+    modes : array of shape (Q, C, K)
+        The last look is being judged and no part of the past; the first of the K modes is the constant.
+    """
+    level = modes[:, :, 0]
+    middle = np.median(level[:-1], axis=0)
+    spread = np.maximum(1.4826 * np.median(np.abs(level[:-1] - middle), axis=0), 0.05)
+    return np.asarray(np.sqrt((((level - middle) / spread) ** 2).mean(axis=1)))
 
 
 def _shaping(series: Series) -> FloatArray:
@@ -205,18 +274,18 @@ def filter_of(bench: Bench, series: Series, day: Day) -> Filter:
     mean = single.mean(axis=1)
     size = np.linalg.norm(mean)
     share = float(((mean / max(size, 1e-9)) @ single).mean() ** 2 / max(float((single**2).sum(axis=0).mean()), 1e-9))
-    return Filter(bench.terms, bench.prior, mean, single, float(np.clip(share, 0.0, 1.0)))
+    return Filter(bench.terms, bench.prior, mean, single, float(np.clip(share, 0.0, 1.0)), bench.wetting)
 
 
-def _outside(
-    series: Series, design: FloatArray, ridge: FloatArray, direction: FloatArray, weights: FloatArray
-) -> FloatArray:
-    """Return how the ground beside the yard scatters in each look, (L, C, C), in units of ordinary looks."""
-    model = fit_pixels(series.control, design, ridge, direction)
+def _off_yard(
+    ground: FloatArray, design: FloatArray, ridge: FloatArray, direction: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return what looks show of ground off the tracks (L, C, M), each pixel in its own noise, and what is seen."""
+    model = fit_pixels(ground, design, ridge, direction)
     values = np.einsum("cb,lbn->lcn", weights, np.nan_to_num(model.residual))
     seen: BoolArray = np.asarray(np.isfinite(model.residual).all(axis=1))
     sigma = np.stack([_pixel_noise(values[:-1, c], seen[:-1], model) for c in range(len(weights))])
-    return outside_covariance(values / sigma, seen)
+    return values / sigma, seen
 
 
 def _typical_ground(values: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ NOTHING_SEEN = 0.05  # visible share of the track pixels below which there is no
 MASKED_SHARE, MASKED_STRICTER = 0.05, 0.5  # hidden share of the ground near the yard from which gates are stricter
 DRIFT_MAX = 6.0  # robust sigmas of what is common to the yard; beyond, its patches have been taken for 50 cars
 MURK_MAX = 2.5  # beyond, a look says next to nothing, and what it says has been rain (one demo year, real dates)
+BESIDE_MAX, BESIDE_CARS = 0.2, 8.0  # share and number of cars that may be ground, beyond which there is no count
 CONTROLS_MIN, CONTROLS_MAX = 120, 500  # ground beside the yard that tells the noise of a look
 
 
@@ -121,14 +122,14 @@ def estimate(
     gain, offset = norm.gain[..., None], norm.offset[..., None]
     values = np.stack([one.yard for one in stack]).astype(np.float64) * gain + offset
     apron = np.stack([one.apron for one in stack]).astype(np.float64) * gain + offset
+    flank = np.stack([one.flank for one in stack]).astype(np.float64) * gain + offset
     near = np.flatnonzero(yard.ring if yard.ring.sum() >= CONTROLS_MIN else np.ones_like(yard.ring))
     near = near[:: max(near.size // CONTROLS_MAX, 1)]
     control = off[:, :, near] * gain + offset
-    values[:-1][weights[:-1] == 0] = np.nan
-    apron[:-1][weights[:-1] == 0] = np.nan
-    control[:-1][weights[:-1] == 0] = np.nan
+    for part in (values, apron, control, flank):
+        part[:-1][weights[:-1] == 0] = np.nan
     told = {place: known[index] for place, index in enumerate(keep) if index in known and weights[place] > 0}
-    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron, control)
+    series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron, control, flank)
     return _gate_murk(measure(series, mine.shift_px, measures), name)
 
 
@@ -139,6 +140,13 @@ def _gate_murk(result: Estimate, name: str) -> Estimate | Refused:
         detail = (
             f"the ground between the tracks in {name} lies {drift:.1f} robust sigmas from its past as a whole "
             f"(limit {DRIFT_MAX:g}): so wet or so bright that its patches look like railcars"
+        )
+        return Refused("OFF_YARD_RESIDUAL", detail, result.measures)
+    beside = result.measures["beside"]
+    if beside > BESIDE_MAX and beside * result.x > BESIDE_CARS:
+        detail = (
+            f"{beside:.0%} of what looks like {result.x:.0f} railcars in {name} stands where the ground beside the "
+            "tracks has changed as well: trains end at the tracks, so the ground has changed"
         )
         return Refused("OFF_YARD_RESIDUAL", detail, result.measures)
     if murk <= MURK_MAX:

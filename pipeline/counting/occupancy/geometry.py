@@ -23,6 +23,8 @@ OFF_YARD_M = 45.0  # pixels nearer to a track than this are no control: shadows,
 RING_M = 350.0  # controls within this distance of the tracks speak of the sky above the yard
 TILE_M = 80.0  # squares of ground whose light is compared with their own past
 SMOOTH_ALONG_M, SMOOTH_ACROSS_M = 14.0, 6.0  # a rake is long and narrow
+FLANK_M = (22.0, 65.0)  # from the nearest track: past roofs, shadows and blur, and still the same ground
+BESIDE_M = 25.0  # Gaussian radius within which ground beside the tracks speaks for them
 OFF_MAX = 2400  # controls beyond this number add time, not knowledge
 
 
@@ -42,6 +44,8 @@ class Yard:
     ring: NDArray[np.bool_]  # (M,) controls near the yard
     tile: NDArray[np.intp]  # (M,) square of ground near the yard that a control belongs to, -1: none
     apron: NDArray[np.intp]  # flat indices of apron pixels
+    flank: NDArray[np.intp]  # (F,) flat indices of ground close beside the tracks
+    beside: csr_matrix  # (N, F) weights of that ground for each yard pixel
     key: str  # digest of everything above
 
 
@@ -123,10 +127,16 @@ def _build(key: _Key) -> Yard | None:
     tile = np.where(ring_all[off], np.unique(squares, return_inverse=True)[1], -1)
     apron_area = unary_union([zone.area for zone in key.zones if zone.kind == "apron"])
     apron = np.flatnonzero(_inside(apron_area, grid)) if not apron_area.is_empty else np.empty(0, dtype=np.intp)
+    near_by = _inside(lines.buffer(FLANK_M[1]), grid) & ~_inside(lines.buffer(FLANK_M[0]), grid)
+    if not zones.is_empty:
+        near_by &= ~_inside(zones, grid)
+    flank = np.flatnonzero(near_by)
+    beside = _beside(xy, np.stack([x[flank], y[flank]], axis=1), max(BESIDE_M, grid.gsd_m))
     doubled = np.exp(2j * headings).mean()
     return Yard(
         grid, index, axes, _kernel(xy, headings, grid.gsd_m), share, tuple(track.track_id for track in tracks),
-        float(np.angle(doubled) / 2), float(lines.length), off, ring_all[off], tile, apron, key.digest,
+        float(np.angle(doubled) / 2), float(lines.length), off, ring_all[off], tile, apron, flank,
+        beside, key.digest,
     )  # fmt: skip
 
 
@@ -161,6 +171,15 @@ def _headings(
         dx, dy = shapely.get_x(ends[1]) - shapely.get_x(ends[0]), shapely.get_y(ends[1]) - shapely.get_y(ends[0])
         out[mine] = np.arctan2(dy, dx)
     return out
+
+
+def _beside(yard: NDArray[np.float64], flank: NDArray[np.float64], radius: float) -> csr_matrix:
+    """Return Gaussian weights of flank pixels for each yard pixel."""
+    if len(flank) == 0:
+        return csr_matrix((len(yard), 0))
+    pairs = cKDTree(yard).sparse_distance_matrix(cKDTree(flank), 3.0 * radius, output_type="coo_matrix")
+    weight = np.exp(-0.5 * (pairs.data / radius) ** 2)
+    return csr_matrix((weight, (pairs.row, pairs.col)), shape=(len(yard), len(flank)))
 
 
 def _kernel(xy: NDArray[np.float64], headings: NDArray[np.float64], gsd_m: float) -> csr_matrix:

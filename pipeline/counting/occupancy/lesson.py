@@ -167,7 +167,8 @@ def _as_murky(bench: Bench, lesson: Lesson, places: NDArray[np.intp], day: Day) 
     some = bench.images.pick(places)
     murk = float(np.exp(np.log(lesson.murk[day.places]).mean()))
     factor = np.clip(murk / lesson.murk[places], *MURK_RANGE)[:, None, None]
-    return replace(some, values=some.values * factor**YARD_FOLLOWS, outside=some.outside * factor**2)
+    wet = np.broadcast_to(bench.images.wet[day.places].mean(), some.wet.shape)
+    return replace(some, values=some.values * factor**YARD_FOLLOWS, outside=some.outside * factor**2, wet=wet)
 
 
 def _rise(lesson: Lesson, number: FloatArray, answer: Features, bare: Features) -> tuple[FloatArray, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
 
 FloatArray = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -13,6 +14,9 @@ DARK = 0.02  # reflectance added to both sides of a ratio, so that water does no
 SPREAD_FLOOR = 0.05  # of the logarithm of a tile's light over the years
 WORST_SHARE = 0.12  # of the tiles: a shadow that touches so much of the surroundings may touch the yard
 Z_MAX = 30.0
+# A mask of clouds and shadows ends where they are dense; their edges fade out over some hundred metres beyond.
+EDGE_M = 100.0
+CLOUD_M2 = 30_000.0  # hidden ground in one piece from which it is a cloud or a shadow, not a bright roof
 
 
 def patchiness(flat: Single, model: Single, seen: NDArray[np.bool_], tile: NDArray[np.intp]) -> FloatArray:
@@ -58,6 +62,26 @@ def patchiness(flat: Single, model: Single, seen: NDArray[np.bool_], tile: NDArr
         worst = np.take_along_axis(ordered, place_[:, None], axis=1)[:, 0]
         out[:, figure] = np.where(number > 2, worst, 0.0)
     return np.asarray(np.log(out + 0.8))
+
+
+def soft_edges(clear: NDArray[np.bool_], gsd_m: float) -> NDArray[np.bool_]:
+    """Return True (rows, columns) beside what a mask of clouds hides, where the edge of a cloud or shadow may lie.
+
+    Parameters
+    ----------
+    clear : array of shape (rows, columns)
+        True = visible.
+    gsd_m : float
+    """
+    pieces, number = label(~clear)
+    if number == 0:
+        return np.zeros_like(clear)
+    size = np.bincount(pieces.ravel())
+    size[0] = 0
+    large = (size * gsd_m**2 >= CLOUD_M2)[pieces]
+    if not large.any():
+        return np.zeros_like(clear)
+    return np.asarray(distance_transform_edt(~large) * gsd_m <= EDGE_M) & clear
 
 
 def _median(values: FloatArray | Single, axis: int) -> FloatArray:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.counting.occupancy.apron import apron_activity
 from pipeline.counting.occupancy.bench import LAST, Bench, Series, day_of, design_of, set_up, sun_of
 from pipeline.counting.occupancy.calibrate import Calibration, Noise, calibrate
+from pipeline.counting.occupancy.flank import doubtful
 from pipeline.counting.occupancy.lesson import Lesson, learn, read, respond
 from pipeline.counting.occupancy.response import Response
 from pipeline.simulate.coarse_cars import SUN_MIN_DEG
@@ -17,14 +18,19 @@ from pipeline.simulate.coarse_cars import SUN_MIN_DEG
 FloatArray = NDArray[np.float64]
 
 GROUP_SHADOW, GROUP_DEG = 0.2, 40.0  # logarithm of the shadow's length, and azimuth, that share one answer
-FLOOR_RANGE = (0.75, 3.0)  # noise of an empty yard, railcars
+FLOOR_RANGE = (1.0, 3.0)  # noise of an empty yard, railcars
+WET_CLASSES = (1.0, 10.0)  # variance of wet patches over that of dry ground, by which known dates are read together
 MEASURED_GSD_M = 10.0
 FLOOR_SHARE = 0.75  # of the scatter of the emptier part of the history, which holds trains too (seeds 900 to 908)
-RELATIVE_FLOOR, RELATIVE_MURK = 0.115, 0.5  # part of the noise that grows with the number, and its power of the murk
-CLEAR, MURK_POWER = 1.5, 2.2  # murk below which days are ordinary; how fast an empty yard's noise grows with it
+RELATIVE_FLOOR, RELATIVE_MURK = 0.115, 0.4  # part of the noise that grows with the number, and its power of the murk
+# Murk below which days are ordinary; how fast an empty yard's noise grows with it. It was 2.2 while wet patches were
+# read as trains; since they are told apart, seeds 900 to 908 show hardly any growth, 912 and 913 some.
+CLEAR, MURK_POWER = 1.5, 1.0
+MURK_POWER_COARSE = 2.2  # where patches are no wider than pixels they still look like trains (not measured)
 DRIFT_FROM, DRIFT_POWER = 2.0, 0.7  # drift of the yard from which it counts as murk too, and its power
 ODD_FROM, ODD_GROWTH = 2.0, 0.2  # robust sigmas of the ground off the yard from which the noise grows, and how fast
 PAST_SHARE = 0.11  # of the middle 60 % of the history's numbers, taken as noise where no date is known
+BESIDE_SHARE = 0.5  # of the cars that may be ground which changed with what lies beside it, taken as noise
 NEW_VIEW_LOOKS = 4  # fewer looks from the same orbit: the interval is widened
 NEW_VIEW_STRETCH = 1.5
 GREEN_LOOKS = 5  # that a pixel needs to tell how green it grows
@@ -63,28 +69,31 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     lesson, answer = learn(bench, series, today)
     reading = read(bench, series, lesson, answer, today, np.r_[whole, len(share) - 1])
     x, past = float(reading.x[-1]), reading.x[:-1]
-    drift = drift_of(reading.modes)
-    murk = lesson.murk.copy()  # of each look, what the yard itself tells included
-    murk[np.r_[whole, len(share) - 1]] *= np.maximum(drift / DRIFT_FROM, 1.0) ** DRIFT_POWER
+    drift = bench.drift
+    murk = lesson.murk * np.maximum(drift / DRIFT_FROM, 1.0) ** DRIFT_POWER  # what the yard itself tells included
     views = sum(one.scene.orbit == series.look.scene.orbit for one in series.looks)
     stretch = NEW_VIEW_STRETCH if views < NEW_VIEW_LOOKS else 1.0
     base = _base(past[murk[whole] < CLEAR], series.yard.grid.gsd_m)
     calibration = _calibrate(bench, series, lesson, answer, base, murk)
     unlike = max((value for name, value in measures.items() if name.endswith("_sigma")), default=0.0)
     odd = float(np.exp(ODD_GROWTH * max(unlike - ODD_FROM, 0.0))) * stretch
-    noise = _noise(answer, base, float(murk[-1]), float(share[-1]), odd)
+    noise = _noise(answer, base, float(murk[-1]), float(share[-1]), odd, _power(series))
+    beside = doubtful(reading.density[-1], bench.changed, bench.flank_seen, series.yard.beside)
+    noise = replace(noise, floor=float(np.hypot(noise.floor, BESIDE_SHARE * beside * max(x, 0.0))))
     if calibration.known == 0:
         # Without known dates the past's own scatter may be trains or error; the interval must allow for error.
         scatter = PAST_SHARE * float(np.diff(np.quantile(past, [0.2, 0.8]))[0]) if past.size else 0.0
         noise = replace(noise, floor=float(np.hypot(noise.floor, scatter)))
     cars = np.maximum(reading.density[-1], 0.0)
     figures = measures | {
+        "beside": beside, "flank_changed": float(bench.changed.mean()) if bench.changed.size else 0.0,
         "uncalibrated": x, "noise_floor": noise.floor, "per_car_variance": noise.per_car,
         "relative_noise": noise.relative, "zero": calibration.zero, "scale": calibration.scale,
         "stretch": calibration.stretch, "known_dates": float(calibration.known),
         "noise_unit": float(reading.unit[-1]), "typical": float(reading.typical[-1]),
         "response_20": float(np.interp(20, answer.level, answer.mean)), "sun_elevation_deg": sun[0],
         "same_view_looks": float(views), "murk": float(lesson.murk[-1]), "drift": float(drift[-1]),
+        "wet": float(np.sqrt(bench.images.wet[-1])),
         "track_ndvi": track_greenness(series),
     }  # fmt: skip
     design, ridge = design_of(series)
@@ -93,23 +102,6 @@ def measure(series: Series, shift_px: tuple[float, float] | None, measures: dict
     )
     usual = float(np.median(past)) if past.size else 0.0
     return Estimate(x, usual, noise, calibration, shift_px, apron, series.yard.track_share @ cars, figures)
-
-
-def drift_of(modes: FloatArray) -> FloatArray:
-    """Return how far what is common to a yard lies from its past in each look (Q,), robust sigmas.
-
-    Rain darkens all ballast, and unevenly, so that its patches stand out like trains; the ground beside the yard may
-    show nothing of it. Trains move this figure little: they have no say in what is common.
-
-    Parameters
-    ----------
-    modes : array of shape (Q, C, K)
-        The last look is being judged and no part of the past; the first of the K modes is the constant.
-    """
-    level = modes[:, :, 0]
-    middle = np.median(level[:-1], axis=0)
-    spread = np.maximum(1.4826 * np.median(np.abs(level[:-1] - middle), axis=0), 0.05)
-    return np.asarray(np.sqrt((((level - middle) / spread) ** 2).mean(axis=1)))
 
 
 def track_greenness(series: Series) -> float:
@@ -142,12 +134,17 @@ def _base(past: FloatArray, gsd_m: float) -> float:
     return float(np.clip(coarse * FLOOR_SHARE * (high - low) / 1.03, least, most))
 
 
-def _noise(answer: Response, base: float, murk: float, share: float, stretch: float) -> Noise:
+def _power(series: Series) -> float:
+    """Return how fast an empty yard's noise grows with the murk."""
+    return MURK_POWER if series.yard.grid.gsd_m < 2.0 * MEASURED_GSD_M else MURK_POWER_COARSE
+
+
+def _noise(answer: Response, base: float, murk: float, share: float, stretch: float, power: float) -> Noise:
     """Return the noise of a look: larger where the day is murky or unlike its past, or partly hidden."""
-    floor = base * max(murk, 1.0) ** MURK_POWER * stretch
+    floor = base * max(murk, 1.0) ** power * stretch
     own = max(answer.relative, RELATIVE_FLOOR) * max(murk, 1.0) ** RELATIVE_MURK
     relative = float(np.hypot(own, 1.0 - share)) * stretch
-    return Noise(floor, answer.per_car * max(murk, 1.0), relative)
+    return Noise(floor, answer.per_car * max(murk, 1.0) ** (2.0 * RELATIVE_MURK), relative)
 
 
 def _calibrate(
@@ -155,10 +152,12 @@ def _calibrate(
 ) -> Calibration:
     """Learn scale and zero from the known dates, each under its own sun and on its own ground."""
     share = bench.images.seen.mean(axis=1)
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, ...], list[int]] = {}
+    wet = np.digitize(bench.images.wet * float((bench.wetting**2).sum(axis=0).mean()), WET_CLASSES)
     for place in sorted(series.known):
         if share[place] >= 0.6:
-            groups.setdefault(_group(sun_of(series.looks[place], series.site)), []).append(place)
+            key = (*_group(sun_of(series.looks[place], series.site)), int(wet[place]))
+            groups.setdefault(key, []).append(place)
     x, number, sd, noise = [], [], [], []
     for _, places in sorted(groups.items()):
         then = day_of(bench, series, np.array(places))
@@ -168,7 +167,7 @@ def _calibrate(
             x.append(float(reading.x[index]))
             number.append(series.known[place].railcars)
             sd.append(series.known[place].sd)
-            noise.append(_noise(answer, base, float(murk[place]), float(share[place]), 1.0))
+            noise.append(_noise(answer, base, float(murk[place]), float(share[place]), 1.0, _power(series)))
     return calibrate(np.array(x), np.array(number), np.array(sd), noise)
 
 

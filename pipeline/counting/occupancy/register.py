@@ -16,6 +16,7 @@ from scipy.ndimage import shift as shift_image
 from skimage.registration import phase_cross_correlation
 
 from pipeline.counting.occupancy.geometry import Yard
+from pipeline.counting.occupancy.light import soft_edges
 from pipeline.model import Look
 
 HIGH_PASS_PX = 2.5  # structures wider than this say little about a shift and much about the season
@@ -41,6 +42,7 @@ class Registered:
     yard: FloatStack  # (bands, N), NaN where not clear
     off: FloatStack  # (bands, M), NaN where not clear
     apron: FloatStack  # (bands, A)
+    flank: FloatStack  # (bands, F)
     shift_px: tuple[float, float] | None  # (columns, rows) by which the image lay off; None: not measurable
 
 
@@ -130,11 +132,17 @@ def register(look: Look, reference: Reference, yard: Yard, bands: tuple[str, ...
         image = _filled(look, bands)
         shift = _measure(reference.image, image, look.clear, yard, bands)
         clear = look.clear.astype(np.float32)
+        sharp = (~soft_edges(look.clear, look.grid.gsd_m)).astype(np.float32)
         if shift is not None and max(abs(shift[0]), abs(shift[1])) > 0.01:
             image = _move(image, shift)
             clear = shift_image(clear, (-shift[1], -shift[0]), order=1, mode="constant", cval=0.0)
+            sharp = shift_image(sharp, (-shift[1], -shift[0]), order=1, mode="nearest")
         image = np.where(clear[None] > 0.75, image, np.nan).astype(np.float32).reshape(len(bands), -1)
-        found = Registered(image[:, yard.index], image[:, yard.off], image[:, yard.apron], shift)
+        # Off the yard the edges stay: they tell the gates what lies over it.
+        inside = np.where(sharp.reshape(-1) > 0.75, image, np.float32(np.nan))
+        found = Registered(
+            inside[:, yard.index], image[:, yard.off], inside[:, yard.apron], inside[:, yard.flank], shift
+        )  # fmt: skip
         _registered[key] = found
         while len(_registered) > PREPARED_MAX:
             _registered.popitem(last=False)

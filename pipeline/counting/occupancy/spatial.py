@@ -27,10 +27,11 @@ class Images:
     values: FloatArray  # (Q, C, N)
     seen: BoolArray  # (Q, N)
     outside: FloatArray  # (Q, C, C) covariance of the ground off the yard, that of ordinary looks being 1
+    wet: FloatArray  # (Q,) variance of wet patches on the yard's ground, relative change
 
     def pick(self, places: NDArray[np.intp]) -> Images:
         """Return some of the images."""
-        return Images(self.values[places], self.seen[places], self.outside[places])
+        return Images(self.values[places], self.seen[places], self.outside[places], self.wet[places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class Filter:
     mean_car: FloatArray  # (C,) mean change of a pixel that cars fill
     changes: FloatArray  # (C, S) changes of single pixels that cars fill
     one_sided: float  # share of the cars' energy that lies in their mean, 0..1
+    wetting: FloatArray  # (C, N) what a relative darkening of 1 by water changes, noise units
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ class Whitened:
     typical_signed: FloatArray  # (Q,) the matched filter's answer there
     beta: FloatArray  # (Q, C, K) modes
     unit: FloatArray  # (Q,) noise of the image over that of the history
+    rest: FloatArray  # (Q, C, N) the images without their modes, in the history's noise units
 
 
 def spatial_terms(axes: FloatArray, columns: FloatArray) -> FloatArray:
@@ -82,7 +85,8 @@ def whiten(images: Images, kit: Filter) -> Whitened:
     large the modes were in the history, keeps the zero where it was. Noise is estimated anew in every image: rain
     on ballast makes patches in one spectral direction many times those of a dry day, and leaves the others alone.
     Trains too raise what the yard shows, and leaves what the ground beside it shows: noise is what both agree on,
-    the parallel sum of both covariances.
+    the parallel sum of both covariances. Patches of wet ballast are no part of either: what lies in their direction,
+    which is another in every pixel as its ground is, counts for as little as they are strong.
     """
     number, channels, _ = images.values.shape
     size = kit.terms.shape[2]
@@ -97,39 +101,65 @@ def whiten(images: Images, kit: Filter) -> Whitened:
     beta = np.zeros((number, channels, size))
     cov: FloatArray = np.broadcast_to(np.eye(channels), (number, channels, channels)).copy()
     rest: FloatArray = filled
-    toward: FloatArray = np.zeros((number, channels))
-    signed: FloatArray = rest[:, 0]
+    signed, strength, white = rest[:, 0], rest[:, 0], rest
+    damp: FloatArray = np.zeros_like(filled)
     for _ in range(ROUNDS):
         for channel in range(channels):
             say = weight / cov[:, channel, channel][:, None]
             penalty = np.diag(CORRELATED_PX / kit.prior[channel] ** 2)
             matrix[:, upper[0], upper[1]] = matrix[:, upper[1], upper[0]] = say @ outer[channel]
             matrix += penalty
-            right = (say * filled[:, channel]) @ kit.terms[channel]
+            right = (say * (filled - damp)[:, channel]) @ kit.terms[channel]
             beta[:, channel] = np.linalg.solve(matrix, right[..., None])[..., 0]
         rest = np.where(seen[:, None], filled - _modes(beta, kit.terms), 0.0)
-        moment = (rest * weight[:, None]) @ rest.transpose(0, 2, 1)
+        dry = rest - damp
+        moment = (dry * weight[:, None]) @ dry.transpose(0, 2, 1)
         inside = (moment + PRIOR_PX * np.eye(channels)) / (weight.sum(axis=1)[:, None, None] + PRIOR_PX)
         # Trimming makes the moments too small; the quiet quantile of the energies puts the scale right.
-        energy = _energy(np.linalg.inv(inside), rest)
+        energy = _energy(np.linalg.inv(inside), dry)
         inside *= np.clip(_quantile(energy, seen, QUIET) / quiet, 0.05, 50.0)[:, None, None]
         cov = 2.0 * np.linalg.inv(np.linalg.inv(inside) + np.linalg.inv(images.outside))
-        energy = _energy(np.linalg.inv(cov), rest)
-        toward = np.asarray(
-            np.linalg.solve(cov, np.broadcast_to(kit.mean_car[:, None], (number, channels, 1)))[..., 0],
-            dtype=np.float64,
-        )
-        strength = np.sqrt(np.maximum(toward @ kit.mean_car, 1e-12))
-        toward /= strength[:, None]
-        signed = (toward[:, None] @ rest)[:, 0]
+        shape = _Shape(cov, kit.wetting, images.wet)
+        damp = shape.part(rest)
+        white = shape.white(rest)
+        energy = (white**2).sum(axis=1)
+        mean = shape.white(np.broadcast_to(kit.mean_car[None, :, None], rest.shape))
+        strength = np.sqrt(np.maximum((mean**2).sum(axis=1), 1e-12))
+        signed = (mean * white).sum(axis=1) / strength
         weight = 1.0 / (1.0 + np.maximum(energy / channels - 1.5, 0.0) ** 2)
         weight /= 1.0 + (np.maximum(signed - car_side, 0.0) / 0.5) ** 2
         weight *= seen
-    root = _solve_root(cov, np.broadcast_to(kit.changes, (number, *kit.changes.shape)))
+    some = np.linspace(0, kit.wetting.shape[1] - 1, kit.changes.shape[1]).astype(np.intp)
+    root = _Shape(cov, kit.wetting[:, some], images.wet).white(
+        np.broadcast_to(kit.changes, (number, *kit.changes.shape))
+    )
     typical = np.sqrt(np.median((root**2).sum(axis=1), axis=1))
     unit = np.exp(0.5 * np.log(np.linalg.eigvalsh(cov)).mean(axis=1))
-    white = _solve_root(cov, rest)
-    return Whitened(signed, white, np.maximum(typical, 1.0), np.maximum(toward @ kit.mean_car, 0.3), beta, unit)
+    typical_signed = np.maximum(np.median(strength, axis=1), 0.3)
+    return Whitened(signed, white, np.maximum(typical, 1.0), typical_signed, beta, unit, rest)
+
+
+class _Shape:
+    """Covariances (Q, C, C) common to an image's pixels, and one direction more in each pixel."""
+
+    def __init__(self, cov: FloatArray, direction: FloatArray, variance: FloatArray) -> None:
+        self.inverse = np.linalg.inv(np.linalg.cholesky(cov))
+        self.direction, self.variance = direction, variance[:, None]
+        self.along = self.inverse @ direction
+        size = np.maximum((self.along**2).sum(axis=1), 1e-12)
+        # Of a component along the direction a standard deviation of 1 is left.
+        self.cut = (1.0 - 1.0 / np.sqrt(1.0 + self.variance * size)) / size
+        self.share = self.variance / (1.0 + self.variance * size)
+
+    def part(self, values: FloatArray) -> FloatArray:
+        """Return the likeliest part of values (Q, C, N) that lies along each pixel's direction."""
+        amount = (self.along * (self.inverse @ values)).sum(axis=1) * self.share
+        return np.asarray(self.direction * amount[:, None])
+
+    def white(self, values: FloatArray) -> FloatArray:
+        """Return values (Q, C, N) with unit covariance."""
+        plain = self.inverse @ values
+        return np.asarray(plain - self.along * ((self.along * plain).sum(axis=1) * self.cut)[:, None])
 
 
 def outside_covariance(values: FloatArray, seen: BoolArray) -> FloatArray:

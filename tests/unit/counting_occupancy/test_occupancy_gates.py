@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import identity
 
 from pipeline.counting.occupancy import estimate
+from pipeline.counting.occupancy.bench import drift_of
 from pipeline.counting.occupancy.density import pixel_features
 from pipeline.counting.occupancy.gates import FIGURES, against_history
 from pipeline.counting.occupancy.light import patchiness
-from pipeline.counting.occupancy.measure import drift_of
 from pipeline.counting.occupancy.spatial import Filter, Images, outside_covariance, whiten
 from pipeline.model import Grid
 from pipeline.simulate.coarse_cars import changes_by_cars, psf_of
@@ -53,7 +53,9 @@ def test_haze_shows_in_the_blue(ground: Ground) -> None:
 def kit(channels: int, pixels: int) -> Filter:
     terms = np.ones((channels, pixels, 1))
     changes = np.full((channels, 50), 6.0)
-    return Filter(terms, np.full((channels, 1), 3.0), changes.mean(axis=1), changes, 1.0)
+    return Filter(
+        terms, np.full((channels, 1), 3.0), changes.mean(axis=1), changes, 1.0, np.zeros((channels, pixels))
+    )
 
 
 def test_noise_in_one_direction_costs_only_that_direction() -> None:
@@ -65,7 +67,7 @@ def test_noise_in_one_direction_costs_only_that_direction() -> None:
     control[1, 0] *= 20
     outside = outside_covariance(np.concatenate([control[:1], control]), np.ones((3, 400), dtype=bool))[1:]
     seen = np.ones((2, 500), dtype=bool)
-    found = whiten(Images(np.concatenate([calm, wet]), seen, outside), kit(3, 500))
+    found = whiten(Images(np.concatenate([calm, wet]), seen, outside, np.zeros(2)), kit(3, 500))
     spread = found.free.std(axis=2)
     assert spread[1] == pytest.approx(spread[0], rel=0.35)  # rain is white again
     assert 0.6 * found.typical[0] < found.typical[1] < found.typical[0]  # two of three directions are left
@@ -75,7 +77,7 @@ def test_a_full_yard_is_not_taken_for_noise() -> None:
     rng = np.random.default_rng(9)
     values = rng.standard_normal((2, 3, 500))
     values[1, :, :350] += 12.0 * np.sign(rng.standard_normal(350))
-    images = Images(values, np.ones((2, 500), dtype=bool), np.broadcast_to(np.eye(3), (2, 3, 3)).copy())
+    images = Images(values, np.ones((2, 500), dtype=bool), np.broadcast_to(np.eye(3), (2, 3, 3)).copy(), np.zeros(2))
     found = whiten(images, kit(3, 500))
     assert found.unit[1] < 2.0
     calm = whiten(images.pick(np.array([0])), kit(3, 500))
@@ -101,21 +103,27 @@ def test_rain_on_all_ballast_drifts_and_trains_do_not() -> None:
     values += rng.normal(0, 0.3, (21, 3, 1))  # what rain and light do on ordinary days
     values[19, :, :150] += 12.0  # trains
     values[20] -= 3.0  # rain
-    images = Images(values, np.ones((21, 500), dtype=bool), np.broadcast_to(np.eye(3), (21, 3, 3)).copy())
+    images = Images(
+        values, np.ones((21, 500), dtype=bool), np.broadcast_to(np.eye(3), (21, 3, 3)).copy(), np.zeros(21)
+    )
     drift = drift_of(whiten(images, kit(3, 500)).beta)
     assert drift[20] > estimate.DRIFT_MAX and drift[:20].max() < 3.0
 
 
 @pytest.mark.parametrize(
-    ("murk", "drift", "refused"),
+    ("murk", "drift", "beside", "refused"),
     [
-        (estimate.MURK_MAX, 1.0, ""),
-        (estimate.MURK_MAX + 0.1, 1.0, "too wet or too hazy"),
-        (1.0, estimate.DRIFT_MAX + 0.1, "so wet or so bright"),
+        (estimate.MURK_MAX, 1.0, 0.0, ""),
+        (estimate.MURK_MAX + 0.1, 1.0, 0.0, "too wet or too hazy"),
+        (1.0, estimate.DRIFT_MAX + 0.1, 0.0, "so wet or so bright"),
+        (1.0, 1.0, 0.5, "the ground has changed"),
+        (1.0, 1.0, 0.15, ""),
     ],
 )
-def test_a_day_too_murky_for_cars_to_stand_out_is_refused(murk: float, drift: float, refused: str) -> None:
-    figures = {"murk": murk, "drift": drift}
+def test_a_day_on_which_cars_do_not_stand_out_is_refused(
+    murk: float, drift: float, beside: float, refused: str
+) -> None:
+    figures = {"murk": murk, "drift": drift, "beside": beside}
     found = estimate.Estimate(40.0, 0.0, None, None, None, None, np.zeros(1), figures)  # type: ignore[arg-type]
     result = estimate._gate_murk(found, "L1")
     assert isinstance(result, estimate.Refused) is bool(refused)
