@@ -48,6 +48,7 @@ class Measured:
             "ends": round(common.ends, 4),
             "noise": round(common.noise, 4),
             "occupied_m": round(self.occupied_m, 1),
+            "rails": round(self.sight.rails, 3),
             "shift_m": round(self.sight.shift_m, 3),
             "unsure": round(self.unsure, 4),
             "variance": round(self.variance, 4),

@@ -7,6 +7,7 @@ whole, then over stretches of each track for what that line is off by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,17 @@ FAR_M = 0.6  # from which a shift of the whole image is doubted
 STRETCH_M = 60.0
 PLACES_M = np.arange(-SHIFTS, SHIFTS + 1) * STEP_M  # that are tried
 
+LEAST_ASKED = 15  # stations of a stretch that tell whether there are rails
+
 Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rails:
+    """Where the rails of a look may lie, and how clearly they are seen."""
+
+    shifts: tuple[dict[str, Vector], ...]  # (stations,) metres to the left of each strip's middle, by track id
+    evidence: float  # mean log-odds of the best place of each stretch against chance; about 0 where none are
 
 
 def hand(track: Track, reference: Track) -> float:
@@ -32,8 +43,8 @@ def hand(track: Track, reference: Track) -> float:
     return 1.0 if float(chords[0] @ chords[1]) >= 0 else -1.0
 
 
-def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> list[dict[str, Vector]]:
-    """Return how far the rails may lie to the left of each strip's middle, (stations,) metres by track id.
+def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> Rails:
+    """Return how far the rails may lie to the left of each strip's middle, and how clearly they are seen.
 
     The first answer is the vote's. Where it moves the whole image far, the others are the vote's other peaks, or else
     the image where it is, each line moved only as far as lines are off by themselves: what lies between tracks can
@@ -54,13 +65,25 @@ def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> list[
         votes[tone.strip.track.track_id] = (asked * EVERY, CREDIT * np.maximum(_log_odds(tone, places)[asked], FLOOR))
     strips = [tone.strip for tone in tones]
     hands = {strip.track.track_id: hand(strip.track, reference) for strip in strips}
-    return [
+    shifts = tuple(
         {
             strip.track.track_id: _own_shift(strip, votes[strip.track.track_id], hands[strip.track.track_id] * shift)
             for strip in strips
         }
         for shift in _common_shifts(votes, hands)
-    ]
+    )
+    return Rails(shifts, _evidence([odds / CREDIT for _, odds in votes.values()]))
+
+
+def _evidence(votes: Sequence[Vector]) -> float:
+    """Return the mean over the tracks of what their stretches' best places have for them; inf where none can tell."""
+    size = max(int(STRETCH_M / (EVERY * STEP_M)), 1)
+    tracks = []
+    for odds in votes:
+        stretches = (odds[begin : begin + size] for begin in range(0, len(odds), size))
+        best = [float(part.mean(axis=0).max()) for part in stretches if len(part) >= LEAST_ASKED]
+        tracks += [float(np.mean(best))] if best else []
+    return float(np.mean(tracks)) if tracks else float("inf")
 
 
 def _log_odds(tone: Tone, places: Params) -> Vector:

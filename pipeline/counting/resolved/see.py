@@ -46,6 +46,7 @@ class Sight:
     common: LookTone
     shift_m: float  # by which the rails lie to the left of the lines, median over the tracks
     chance: float  # log-odds of standing under a car in training
+    rails: float  # how clearly rails are seen along the lines, see `rails.Rails.evidence`
 
     def cut(self, weights: Weights) -> tuple[Cut, ...]:
         """Cut every track into cars."""
@@ -80,7 +81,8 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
     if not strips:
         return None
     drawn, _common = normalise(strips, look.bands, look.grid.gsd_m)
-    tried = [unroll(look, tracks, shifts) for shifts in find_rails(drawn, model.places, tracks[0])]
+    rails = find_rails(drawn, model.places, tracks[0])
+    tried = [unroll(look, tracks, shifts) for shifts in rails.shifts]
     strips = tried[0]
     if len(tried) > 1:
         shown = [_shown(model, look, one, sun) - (CONVINCING if index else 0.0) for index, one in enumerate(tried)]
@@ -93,7 +95,7 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         covered = tone.strip.covered() & ~_under(tone, hidden)
         seen.append(Seen(tone, occupied - model.prior["occupied"], boundary - model.prior["boundary"], kind, covered))
     middle = float(np.median([hand(s.track, tracks[0]) * np.median(s.offsets) for s in strips]))
-    return Sight(tuple(seen), common, middle, model.prior["occupied"])
+    return Sight(tuple(seen), common, middle, model.prior["occupied"], rails.evidence)
 
 
 def _shown(model: Model, look: Look, strips: Sequence[Strip], sun: Sun | None) -> float:

@@ -39,10 +39,14 @@ def test_where_nothing_else_has_a_peak_the_image_is_tried_as_it_lies(monkeypatch
 def test_another_place_must_show_about_a_car_more(gain: float, shift_m: float, monkeypatch: pytest.MonkeyPatch):
     scene = yard_scene(6)
 
-    def answers(tones: list, *_rest: object) -> list[dict[str, np.ndarray]]:
-        return [
-            {tone.strip.track.track_id: np.full(len(tone.strip.stations), at) for tone in tones} for at in (2.0, 0.0)
-        ]
+    def answers(tones: list, *_rest: object) -> rails.Rails:
+        return rails.Rails(
+            tuple(
+                {tone.strip.track.track_id: np.full(len(tone.strip.stations), at) for tone in tones}
+                for at in (2.0, 0.0)
+            ),
+            evidence=1.0,
+        )
 
     shown = iter([40.0, 40.0 + gain])
     monkeypatch.setattr(see, "find_rails", answers)
