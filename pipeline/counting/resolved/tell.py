@@ -79,9 +79,9 @@ def tell(
         )
     figures = measured.figures()
     odd = odd_measures(figures, model.trained)
-    unlike = (
-        f"is unlike the training scenes: {odd}." if odd else _no_rails(figures, look, site) if name == "fine" else ""
-    )
+    unlike = f"is unlike the training scenes: {odd}." if odd else ""
+    if name == "fine":
+        unlike = unlike or _no_rails(figures, look, site)
     if unlike:
         return refuse("OUT_OF_DISTRIBUTION", f"{scene_id} {unlike}", figures)
     return _count(look, site, tracks, measured, model, method, version, figures, by_metres)
