@@ -22,7 +22,7 @@ FLOOR_RANGE = (1.0, 3.0)  # noise of an empty yard, railcars
 WET_CLASSES = (1.0, 10.0)  # variance of wet patches over that of dry ground, by which known dates are read together
 MEASURED_GSD_M = 10.0
 FLOOR_SHARE = 0.75  # of the scatter of the emptier part of the history, which holds trains too (seeds 900 to 908)
-RELATIVE_FLOOR, RELATIVE_MURK = 0.115, 0.4  # part of the noise that grows with the number, and its power of the murk
+RELATIVE_FLOOR, RELATIVE_MURK = 0.125, 0.4  # part of the noise that grows with the number, and its power of the murk
 # Murk below which days are ordinary; how fast an empty yard's noise grows with it. It was 2.2 while wet patches were
 # read as trains; since they are told apart, seeds 900 to 908 show hardly any growth, 912 and 913 some.
 CLEAR, MURK_POWER = 1.5, 1.0
