@@ -46,9 +46,9 @@ def hand(track: Track, reference: Track) -> float:
 def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> Rails:
     """Return how far the rails may lie to the left of each strip's middle, and how clearly they are seen.
 
-    The first answer is the vote's. Where it moves the whole image far, the others are the vote's other peaks, or else
-    the image where it is, each line moved only as far as lines are off by themselves: what lies between tracks can
-    look like one.
+    The first answer is the vote's. Where it moves the whole image far, the others are the vote's other peaks and the
+    image where it is, each line moved only as far as lines are off by themselves: what lies between tracks can look
+    like one.
 
     Parameters
     ----------
@@ -110,7 +110,9 @@ def _common_shifts(votes: Mapping[str, tuple[NDArray[np.int_], Vector]], hands: 
     score = np.pad(_believed(total, 0.0, COMMON_SD_M), 1, constant_values=-np.inf)
     peaks = PLACES_M[(score[1:-1] > score[:-2]) & (score[1:-1] > score[2:])]
     others = [float(shift) for shift in peaks if abs(shift - best) > FAR_M]
-    return [best, *(others or [0.0])]
+    # The image may well lie right: lines of brightness beside the rails draw votes too.
+    near = any(abs(shift) <= FAR_M for shift in others)
+    return [best, *others, *([] if near else [0.0])]
 
 
 def _own_shift(strip: Strip, votes: tuple[NDArray[np.int_], Vector], common: float) -> Vector:

@@ -53,3 +53,8 @@ def test_another_place_must_show_about_a_car_more(gain: float, shift_m: float, m
     monkeypatch.setattr(see, "_shown", lambda *_: next(shown))
     sight = see.see(fine_look(scene), scene.site.tracks, load_model("fine"))
     assert sight is not None and sight.shift_m == pytest.approx(shift_m)
+
+
+def test_where_the_other_peaks_are_far_too_the_image_is_tried_as_it_lies(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rails, "COMMON_SD_M", 1e6)
+    assert rails._common_shifts(_votes(left_4=19.0, right_4=12.0), {"t1": 1.0})[1:] == [-2.0, 0.0]
