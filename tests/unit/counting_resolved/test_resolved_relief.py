@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from shapely.geometry import LineString
+from support.fine_yards import judge
+from support.relief_yard import relief_scene
 
 from pipeline.config import CountingSettings, QualitySettings
 from pipeline.counting import count_look
 from pipeline.model import Refusal, Track
-from tests.support.fine_yards import judge
-from tests.support.relief_yard import relief_scene
 
 
 @pytest.mark.parametrize(("seed", "sky"), [(61, {}), (62, {"overcast": True}), (63, {"snow": True})])
