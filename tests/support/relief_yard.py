@@ -65,8 +65,7 @@ def relief_scene(
         return np.asarray(bend * np.sin(2 * np.pi * waves * at / length_m))
 
     offsets = 22 + spacing * (np.arange(tracks) + 0.5)
-    ground = _ground(rng, x, y, offsets, middle, snow=snow)
-    z, albedo = ground
+    z, albedo = _ground(rng, x, y, offsets, middle, snow=snow)
     spots = _places(rng, tracks, cars, length_m)
     truth = []
     for track, position, kind, body_m in spots:

@@ -130,11 +130,11 @@ def estimate(
         part[:-1][weights[:-1] == 0] = np.nan
     told = {place: known[index] for place, index in enumerate(keep) if index in known and weights[place] > 0}
     series = Series(look, tuple(looks), site, yard, bands, values, norm, reference, told, apron, control, flank)
-    return _gate_murk(measure(series, mine.shift_px, measures), name)
+    return _gate_ground(measure(series, mine.shift_px, measures), name)
 
 
-def _gate_murk(result: Estimate, name: str) -> Estimate | Refused:
-    """Refuse a day on which the ground beside the yard scatters so much that railcars would not stand out."""
+def _gate_ground(result: Estimate, name: str) -> Estimate | Refused:
+    """Refuse a day on which the ground is too wet, has changed beside the tracks too, or scatters too much."""
     murk, drift = result.measures["murk"], result.measures["drift"]
     if drift > DRIFT_MAX:
         detail = (

@@ -16,14 +16,13 @@ from pipeline.counting.resolved.plan import CALIBRATION, Plan, Say, drawn
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
 from pipeline.counting.resolved.segment import Cut, Weights
-from pipeline.counting.resolved.spread import TERMS, Doubts, design, spread_of
+from pipeline.counting.resolved.spread import TERMS, Z90, Doubts, design, spread_of
 from pipeline.simulate.fine import FineScene, fine_look
 
 KNOTS_M = {"fine": (0.35, 0.6, 1.0, 1.5), "medium": (1.6, 3.0, 5.0)}  # ground samplings at which intervals are set
 RANGES = ("ends", "noise", "unsure", "shift_m")  # figures that a known look keeps within those of calibration
 MARGIN = 0.35  # by which the known range is wider than what calibration scenes showed
 COVERAGE = 0.90
-Z90 = 1.6449  # standard normal quantile at 0.95
 FREEDOM = 4.0  # of Student's t, by which errors are judged
 LEAST_TERMS = (0.2, 1e-4, 1e-4, 4e-6, 5e-3)  # of the interval, order of `spread.TERMS`: no look is beyond doubt
 

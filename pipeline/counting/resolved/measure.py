@@ -43,16 +43,16 @@ class Measured:
     def figures(self) -> dict[str, float]:
         """Return the named figures of the record."""
         common = self.sight.common
-        return {
+        figures = {
             "covered_m": round(self.covered_m, 1),
             "ends": round(common.ends, 4),
             "noise": round(common.noise, 4),
             "occupied_m": round(self.occupied_m, 1),
-            "rails": round(self.sight.rails, 3),
             "shift_m": round(self.sight.shift_m, 3),
             "unsure": round(self.unsure, 4),
             "variance": round(self.variance, 4),
         }
+        return figures if self.sight.rails is None else figures | {"rails": round(self.sight.rails, 3)}
 
     def net_occupied_m(self, cars: Sequence[Scored]) -> float:
         """Return the occupied metres less those of cuts that turned out to be shadows or the same car twice."""

@@ -34,7 +34,7 @@ class Rails:
     """Where the rails of a look may lie, and how clearly they are seen."""
 
     shifts: tuple[dict[str, Vector], ...]  # (stations,) metres to the left of each strip's middle, by track id
-    evidence: float  # mean log-odds of the best place of each stretch against chance; about 0 where none are
+    evidence: float | None  # mean log-odds of each stretch's best place against chance, about 0 where none are
 
 
 def hand(track: Track, reference: Track) -> float:
@@ -75,15 +75,15 @@ def find_rails(tones: Sequence[Tone], places: Params, reference: Track) -> Rails
     return Rails(shifts, _evidence([odds / CREDIT for _, odds in votes.values()]))
 
 
-def _evidence(votes: Sequence[Vector]) -> float:
-    """Return the mean over the tracks of what their stretches' best places have for them; inf where none can tell."""
+def _evidence(votes: Sequence[Vector]) -> float | None:
+    """Return the mean over the tracks of what their stretches' best places have for them; None: all are too short."""
     size = max(int(STRETCH_M / (EVERY * STEP_M)), 1)
     tracks = []
     for odds in votes:
         stretches = (odds[begin : begin + size] for begin in range(0, len(odds), size))
         best = [float(part.mean(axis=0).max()) for part in stretches if len(part) >= LEAST_ASKED]
         tracks += [float(np.mean(best))] if best else []
-    return float(np.mean(tracks)) if tracks else float("inf")
+    return float(np.mean(tracks)) if tracks else None
 
 
 def _log_odds(tone: Tone, places: Params) -> Vector:

@@ -46,7 +46,7 @@ class Sight:
     common: LookTone
     shift_m: float  # by which the rails lie to the left of the lines, median over the tracks
     chance: float  # log-odds of standing under a car in training
-    rails: float  # how clearly rails are seen along the lines, see `rails.Rails.evidence`
+    rails: float | None  # how clearly rails are seen along the lines, see `rails.Rails.evidence`
 
     def cut(self, weights: Weights) -> tuple[Cut, ...]:
         """Cut every track into cars."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Z90 = 1.6449  # standard normal quantile at 0.95: half of the 90 % interval in standard deviations
 TERMS = ("own", "undecided", "apart", "share", "floor")  # of the interval, in the order of `design`
 
 

@@ -59,7 +59,8 @@ def train(folder: Path, plans: Sequence[Plan] = PLANS, *, say: Say = lambda _lin
             # Goes on from the first, with yards besides that no rule of the first simulator made.
             second = rounded(learn(_more(plan, taught, say), plan.second, plan.seed + 1, say, network))
             params = {"network": network, "second": second, "places": places}
-            prior = {name: round((value + priors(taught)[name]) / 2, 4) for name, value in first.items()}
+            last = priors(taught)
+            prior = {name: round((first[name] + last[name]) / 2, 4) for name in first}
             _model, card = finish(plan, params, prior, len(taught), say)
         written.append(write_model(folder, plan.name, params, card))
         say(f"{plan.name}: {written[-1].stat().st_size / 1e6:.2f} MB")

@@ -12,11 +12,10 @@ from pipeline.counting.resolved.artifact import Model, load_model
 from pipeline.counting.resolved.cars import railcars
 from pipeline.counting.resolved.measure import Measured, measure, odd_measures
 from pipeline.counting.resolved.see import see
-from pipeline.counting.resolved.spread import Doubts, likelihood, spread_of
+from pipeline.counting.resolved.spread import Z90, Doubts, likelihood, spread_of
 from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, Look, Refusal, Site, Track
 
-Z90 = 1.6449  # standard normal quantile at 0.95
 Z99 = 2.3263  # at 0.99
 LEAST_M = 90.0  # less track than six cars are long does not show what empty track looks like there
 DISAGREE = 0.08  # share by which the count from length alone may differ (the project's SCIENCE.md)
@@ -90,7 +89,7 @@ def tell(
 def _no_rails(figures: dict[str, float], look: Look, site: Site) -> str:
     """Say that no rails are seen along the lines, "" when they are."""
     least = float(np.interp(look.grid.gsd_m, RAILS_AT_M, RAILS_LEAST))
-    if figures["rails"] >= least:
+    if figures.get("rails", least) >= least:  # without that figure nothing could tell
         return ""
     return (
         f"shows no rails along the lines of {site.name} (evidence {figures['rails']:.2f}, needed {least:.2f}): "

@@ -125,7 +125,7 @@ def test_a_day_on_which_cars_do_not_stand_out_is_refused(
 ) -> None:
     figures = {"murk": murk, "drift": drift, "beside": beside}
     found = estimate.Estimate(40.0, 0.0, None, None, None, None, np.zeros(1), figures)  # type: ignore[arg-type]
-    result = estimate._gate_murk(found, "L1")
+    result = estimate._gate_ground(found, "L1")
     assert isinstance(result, estimate.Refused) is bool(refused)
     if isinstance(result, estimate.Refused):
         assert result.flag == "OFF_YARD_RESIDUAL"

@@ -58,3 +58,9 @@ def test_another_place_must_show_about_a_car_more(gain: float, shift_m: float, m
 def test_where_the_other_peaks_are_far_too_the_image_is_tried_as_it_lies(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rails, "COMMON_SD_M", 1e6)
     assert rails._common_shifts(_votes(left_4=19.0, right_4=12.0), {"t1": 1.0})[1:] == [-2.0, 0.0]
+
+
+def test_stretches_that_are_too_short_tell_nothing_of_rails():
+    seen = np.full((rails.LEAST_ASKED, len(rails.PLACES_M)), 0.7)
+    assert rails._evidence([seen[1:]]) is None
+    assert rails._evidence([seen[1:], seen]) == pytest.approx(0.7)
