@@ -31,8 +31,9 @@ def test_a_vote_for_far_off_lets_every_other_peak_be_tried():
 
 
 def test_where_nothing_else_has_a_peak_the_image_is_tried_as_it_lies(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rails, "COMMON_SD_M", 1e6)
-    assert rails._common_shifts(_votes(left_4=19.0), {"t1": 1.0})[1:] == [0.0]
+    monkeypatch.setattr(rails, "COMMON_SD_M", 1e6)  # the prior alone would make a peak there
+    falling = _votes(left_4=19.0, left_3=15.0, left_2=12.0, left_1=9.0, left_0=7.0, right_1=5.0, right_2=3.0)
+    assert rails._common_shifts(falling, {"t1": 1.0})[1:] == [0.0]
 
 
 @pytest.mark.parametrize(("gain", "shift_m"), [(50.0, 2.0), (150.0, 0.0)])
@@ -57,7 +58,10 @@ def test_another_place_must_show_about_a_car_more(gain: float, shift_m: float, m
 
 def test_where_the_other_peaks_are_far_too_the_image_is_tried_as_it_lies(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rails, "COMMON_SD_M", 1e6)
-    assert rails._common_shifts(_votes(left_4=19.0, right_4=12.0), {"t1": 1.0})[1:] == [-2.0, 0.0]
+    valley = _votes(
+        left_4=19.0, left_3=15.0, left_2=12.0, left_1=9.0, left_0=7.0, right_1=5.0, right_3=8.0, right_4=12.0
+    )
+    assert rails._common_shifts(valley, {"t1": 1.0})[1:] == [-2.0, 0.0]
 
 
 def test_stretches_that_are_too_short_tell_nothing_of_rails():
