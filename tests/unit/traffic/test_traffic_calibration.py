@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import AlarmSettings
+from pipeline.traffic import stream
 from pipeline.traffic.band import pit_share, predict, quiet_pmf
 from pipeline.traffic.calibrate import AIM, Calibration, calibrate, from_json, to_json
 from pipeline.traffic.dwell import GRID, dwell_posterior, middle
 from pipeline.traffic.engine import BAND_TAIL
 from pipeline.traffic.family import KINDS, NODES, family
-from pipeline.traffic.likelihood import evidence
+from pipeline.traffic.likelihood import Evidence, evidence
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, look_vectors, tiled
 from tests.support.traffic_world import START, Yard, a_series, an_observation
 
@@ -121,3 +122,16 @@ def test_the_pit_histogram_of_the_right_prediction_is_flat():
     shares = sum(pit_share(cdf, int(n), int(n)) for n in draws) / len(draws)
     assert shares == pytest.approx(np.full(10, 0.1), abs=0.01)
     assert pit_share(cdf, 0, 3).sum() == pytest.approx(1.0)
+
+
+def test_a_stay_is_told_by_the_looks_of_six_years(made: tuple[Calibration, Path], monkeypatch: pytest.MonkeyPatch):
+    spans: list[float] = []
+
+    def told(looks: list[Evidence], quiet: np.ndarray, typical_days: float) -> np.ndarray:
+        spans.append(looks[-1].day - looks[0].day)
+        return dwell_posterior(looks, quiet, typical_days)
+
+    monkeypatch.setattr(stream, "dwell_posterior", told)
+    monkeypatch.setattr(stream, "simulate", lambda *_: made[0])
+    stream.Stream("yard", SETTINGS, ()).feed(evidence(a_series(Yard(looks_a_year=20.0), 8.5, 3)))
+    assert 5.8 * 365.25 < max(spans) <= 6.0 * 365.25
