@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.traffic_world import START, Yard, a_series, an_observation
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic import stream
@@ -15,7 +16,6 @@ from pipeline.traffic.engine import BAND_TAIL
 from pipeline.traffic.family import KINDS, NODES, family
 from pipeline.traffic.likelihood import Evidence, evidence
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, look_vectors, tiled
-from tests.support.traffic_world import START, Yard, a_series, an_observation
 
 DAYS = 16_000.0 + np.arange(0.0, 400.0, 6.0)
 CLASSES = [ErrorClass(2.0, 0), ErrorClass(4.0, 20)] * (len(DAYS) // 2) + [ErrorClass(2.0, 0)] * (len(DAYS) % 2)

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from support.traffic_world import START, an_observation
 
 from pipeline.errors import SeriesError
 from pipeline.model import COUNT_MAX, Observation, Outcome
 from pipeline.traffic.likelihood import at_least, at_most, combine, evidence, exact, interval
-from tests.support.traffic_world import START, an_observation
 
 
 def test_every_form_of_count_becomes_a_likelihood_with_maximum_one():

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.traffic_world import START, Rise, Yard, a_series, a_site, an_observation
 
 from pipeline.config import AlarmSettings
 from pipeline.errors import SeriesError
 from pipeline.model import COUNT_MAX, Observation, Outcome, Surge, SurgeStatus, Tier, Verdict
 from pipeline.traffic import Judgement, judge
-from tests.support.traffic_world import START, Rise, Yard, a_series, a_site, an_observation
 
 SURGE_DAY = 700.0
 
