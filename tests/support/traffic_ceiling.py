@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import nbinom, poisson
 
-from support.traffic_world import Rise, Yard, a_stack, look_vector
+from .traffic_world import Rise, Yard, a_stack, look_vector
 
 FloatArray = NDArray[np.float64]
 
