@@ -7,7 +7,7 @@ threshold is checked on what will use it. Everything here is causal: a step sees
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.family import BASE, KINDS, NODES, PAD, family, season_shifts, steady_place
+from pipeline.traffic.trend import moved, spread
 from pipeline.traffic.window import Window
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +26,7 @@ IntArray = NDArray[np.int64]
 AFTER_ALARM = 0.2  # weight of the looks of an episode of tier alert or high once it has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
+DAYS_A_YEAR = 365.2425
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
 KEEP_DAYS = 1470.0  # beyond the baseline window, for its season and for windows frozen by an episode
 # What the prediction leaves outside the band that holds 90 %: its shape is estimated, and where quiet traffic is of
@@ -134,6 +136,8 @@ class Engine:
         self.peak: FloatArray = np.zeros(size)  # largest number since no surge was in sight, railcars
         self.peak_before: FloatArray = np.zeros(size)
         self.broken: BoolArray = np.zeros(size, dtype=np.bool_)  # the open episode began before a break
+        self.trend: FloatArray = np.zeros(size)  # of what is counted, log a year
+        self.middle: FloatArray = np.full(size, np.nan)  # mean day of the baseline's looks, while there is a trend
         self.last_day = -1.0
         self.last_year = 0
 
@@ -178,6 +182,13 @@ class Engine:
                 out[rows, first : first + BASE] = weights[rows]
         return out
 
+    def ahead(self, t: float) -> FloatArray:
+        """Return by how much the trend has lifted each series since the baseline's middle, (S,), log."""
+        if not self.trend.any() or self.window.entered == self.window.expired:
+            return np.zeros(self.size)
+        self.middle = np.where(self.is_open, self.middle, self.window.middle())
+        return np.nan_to_num(self.trend * (t - self.middle) / DAYS_A_YEAR)
+
     def enough(self) -> BoolArray:
         """Tell for each series whether enough looks stand behind the baseline."""
         return np.asarray(self.window.count >= self.settings.min_baseline_looks)
@@ -187,9 +198,11 @@ class Engine:
         t, fam = reading.day, family()
         self.prepare(t)
         again = bool(np.floor(t) == np.floor(self.last_day))
-        weights = self.lifted(self.posterior(t), t)
+        weights, ahead = self.lifted(self.posterior(t), t), self.ahead(t)
+        if ahead.any():
+            reading = replace(reading, like=moved(reading.like, ahead), tail=moved(reading.tail, ahead))
         p_look = np.clip(_average(weights, reading.tail), SMALLEST_TAIL, 1.0)
-        expected, empty = weights @ fam.mean, weights @ fam.empty
+        expected, empty = (weights @ fam.mean) * np.exp(ahead), weights @ fam.empty
 
         gap = self.gap if again else np.where(reading.informative, t - self.last, self.gap)
         fresh = np.where(reading.informative, -np.expm1(-np.maximum(gap, 0.0) / self.dwell_days), 0.0)
@@ -232,7 +245,7 @@ class Engine:
         self.last_day = t
         return Step(
             expected, p_look, log_sum, score, by_sum, rise, inside, telling, judged, looks, event,
-            self.is_open.copy(), weights,
+            self.is_open.copy(), spread(weights, ahead) if ahead.any() else weights,
         )  # fmt: skip
 
     def _ratios(self, weights: Float32Array, reading: Reading, expected: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from pipeline.traffic.stream import Stream
 
 _ARRAYS = (
     "sums", "sums_before", "is_open", "since", "calm", "calm_before", "gap", "last", "broken", "strongest",
-    "peak", "peak_before", "rise", "rise_before",
+    "peak", "peak_before", "rise", "rise_before", "trend", "middle",
 )  # fmt: skip
 _PLAIN = ("last_day", "last_year")
 _SUMS = ("total", "count", "season")  # of the window
@@ -33,6 +33,7 @@ _KEPT = (
     "circumstances",
     "calibrations",
     "dwell_days",
+    "month",
     "quiet",
     "onset",
     "nothing",

@@ -20,6 +20,7 @@ from pipeline.traffic.episodes import RANK, Episode
 from pipeline.traffic.family import family
 from pipeline.traffic.likelihood import LOWER, Evidence, N
 from pipeline.traffic.quiet import ErrorClass, Nodes, error_class, from_the_past, reading_of
+from pipeline.traffic.trend import trend_of
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +49,7 @@ class Stream:
     circumstances: list[float] = field(default_factory=list)  # at the calibration, as in `MOVED`
     calibrations: int = 0
     dwell_days: float = 0.0
+    month: int = 0  # in which the trend was taken last, counted from year 0
     quiet: int = -1  # last telling look inside the band
     onset: int = -1  # first look above it since
     nothing: list[int] = field(default_factory=list)  # for each surge of the sum, the last look before its best begin
@@ -80,6 +82,11 @@ class Stream:
             grown = engine.window.count[0] >= MORE_LOOKS * self.calibrated_at
             if turned or grown:
                 self.calibrate(look.day, must=grown)
+            month = look.observed_at.year * 12 + look.observed_at.month
+            if month != self.month:
+                self.month = month
+                until = float(engine.since[0]) if engine.is_open[0] else np.inf
+                engine.trend[0], _ = trend_of(engine.window, until=until)
         reading = reading_of(look.likelihood[None, :], look.day)
         step = engine.step(reading)
         self.looks.append(look)

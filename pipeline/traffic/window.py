@@ -117,6 +117,21 @@ class Window:
                 block = block[:, PAD * KINDS : PAD * KINDS + BASE]
             self.total[row] = np.einsum("w,wn->n", scale[:, row], block)
 
+    def told(self, row: int) -> tuple[FloatArray, FloatArray, Float32Array]:
+        """Return days (looks,), weights (looks,) and log P(look | node) (looks, NODES) of what has left the guard."""
+        window = slice(0, self.entered)
+        days = np.array(self.days[window])
+        return days, self.weight[window, row], self._block(row, window, self._groups(window))
+
+    def middle(self) -> FloatArray:
+        """Return the (S,) mean day of the looks in the baseline, as they weigh in it; NaN where there is none."""
+        inside = slice(self.expired, self.entered)
+        days = np.array(self.days[inside])
+        scale = self.weight[inside] / self.fade(days)[:, None]
+        total = scale.sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((days @ scale) / total)
+
     def _add(self, at: int, sign: float, who: BoolArray) -> None:
         weight = np.where(who, self.weight[at], 0.0)
         if not weight.any():
