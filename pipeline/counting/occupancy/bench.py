@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
+from pipeline.counting.occupancy.ballast import ballast_ground
 from pipeline.counting.occupancy.baseline import (
     RIDGE_FACTOR,
     RIDGE_HALF,
@@ -258,8 +259,8 @@ def cars_of(series: Series, sun: tuple[float, float]) -> tuple[Rendered, ...]:
 
 
 def added(bench: Bench, series: Series, cars: tuple[Rendered, ...], ground: FloatArray) -> FloatArray:
-    """Return what cars add to filter images, (Q, C, N), on empty ground (B, N)."""
-    change = changes_of(cars, ground, series.bands)
+    """Return what cars add to filter images, (Q, C, N), in a yard whose empty pixels show the ground (B, N)."""
+    change = changes_of(cars, ballast_ground(ground, series.yard, series.bands), series.bands)
     return np.asarray(np.einsum("cb,qbn->qcn", bench.weights, change) / bench.sigma)
 
 

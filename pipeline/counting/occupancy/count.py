@@ -17,7 +17,7 @@ from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, KnownCount, Look, Refusal, Site
 
 METHOD = "occupancy"
-METHOD_VERSION = "2.6"
+METHOD_VERSION = "2.7"
 SHORTEST_CAR_M = 12.0  # over couplers (tank cars): tracks cannot hold more
 OFF_LEAST = 60  # pixels off the yard without which no look can be brought to the series' radiometry
 OVERGROWN_NDVI = 0.6  # of the track area in its greenest tenth of looks: closed vegetation, no rail in sight

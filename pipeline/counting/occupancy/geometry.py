@@ -14,8 +14,10 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
+from pipeline.counting.occupancy.beds import bed_shares
 from pipeline.model import Grid, Site, Track, Zone
 
 YARD_REACH_M = 7.0  # beyond half a pixel from a centre line: half a car and most of its shadow
@@ -46,6 +48,7 @@ class Yard:
     apron: NDArray[np.intp]  # flat indices of apron pixels
     flank: NDArray[np.intp]  # (F,) flat indices of ground close beside the tracks
     beside: csr_matrix  # (N, F) weights of that ground for each yard pixel
+    ballast: NDArray[np.float64]  # (widths, 2, N) share of a pixel's light that comes from track beds, `bed_shares`
     key: str  # digest of everything above
 
 
@@ -136,11 +139,11 @@ def _build(key: _Key) -> Yard | None:
     return Yard(
         grid, index, axes, _kernel(xy, headings, grid.gsd_m), share, tuple(track.track_id for track in tracks),
         float(np.angle(doubled) / 2), float(lines.length), off, ring_all[off], tile, apron, flank,
-        beside, key.digest,
+        beside, bed_shares(lines, grid, index), key.digest,
     )  # fmt: skip
 
 
-def _inside(area: shapely.geometry.base.BaseGeometry, grid: Grid) -> NDArray[np.bool_]:
+def _inside(area: BaseGeometry, grid: Grid) -> NDArray[np.bool_]:
     """Return pixels whose centre lies inside, (rows, columns)."""
     return np.asarray(
         rasterize([(area, 1)], out_shape=grid.shape, transform=Affine(*grid.transform), fill=0, dtype="uint8") > 0

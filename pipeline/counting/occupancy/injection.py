@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
 
 from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting.occupancy.ballast import ballast_ground
 from pipeline.counting.occupancy.bench import sun_of
 from pipeline.counting.occupancy.count import count
+from pipeline.counting.occupancy.geometry import yard_of
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
 from pipeline.simulate.coarse_cars import SHADE, changes_by_cars
@@ -130,12 +132,26 @@ def inject(
     column, row = shift_px
     gsd = look.grid.gsd_m
     change = changes_by_cars(cars, look.grid, sun_of(look, site), shade=shade, shift_m=(column * gsd, -row * gsd))
-    values = look.values.copy()
+    values, ground = look.values.copy(), _ground_under(look, site)
     for place, band in enumerate(look.bands):
         if band in BAND_INDEX:
             number = BAND_INDEX[band]
-            values[place] = look.values[place] * (1.0 - change.lost[number]) + change.paint[number]
+            values[place] = look.values[place] - change.lost[number] * ground[place] + change.paint[number]
     return replace(look, values=values)
+
+
+def _ground_under(look: Look, site: Site) -> NDArray[np.float32]:
+    """Return the look's reflectance with that of the ballast alone in the pixels near tracks, (B, rows, columns)."""
+    yard = yard_of(site, look.grid, look.scene.observed_at.astimezone(UTC).date())
+    if yard is None:
+        return look.values
+    places = np.flatnonzero([band in BAND_INDEX for band in look.bands])
+    flat = look.values.reshape(len(look.bands), -1).copy()
+    here = flat[np.ix_(places, yard.index)].astype(np.float64)
+    seen = np.asarray(np.isfinite(here).all(axis=0), dtype=np.bool_)
+    bands = tuple(look.bands[place] for place in places)
+    flat[np.ix_(places, yard.index[seen])] = ballast_ground(here, yard, bands, seen)[:, seen]
+    return flat.reshape(look.values.shape)
 
 
 def run_injection(
