@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import statsmodels.api as sm
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 from scipy.stats import nbinom, norm, poisson, t
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
@@ -27,6 +28,7 @@ IntArray = NDArray[np.int64]
 
 Threshold = Literal["delta", "nbPlugin", "muan"]
 
+LARGEST_MEAN = 1e9  # beyond it the discrete quantile would be looked for step by step, without an end
 LARGEST_LOG = 700.0  # beyond it an exponential is no number; such a mean bounds nothing
 
 
@@ -143,6 +145,10 @@ def _week(y: FloatArray, k: int, settings: FarringtonSettings, dates: Sequence[d
 def _quantile(q: float, mean: float, phi: float) -> float:
     if not math.isfinite(mean):
         return math.nan
+    if mean > LARGEST_MEAN:
+        # A count so large has as good as a continuous distribution: gamma, of the same mean and variance.
+        spread = max(phi, 1.0)
+        return float(np.ceil(gammaincinv(mean / spread, q) * spread))
     if phi > 1.0:
         return float(nbinom.ppf(q, mean / (phi - 1.0), 1.0 / phi))
     return float(poisson.ppf(q, mean))

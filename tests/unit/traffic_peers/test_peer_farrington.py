@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.traffic.peers.farrington import FarringtonSettings, farrington
+from pipeline.traffic.peers.farrington import FarringtonSettings, _quantile, farrington
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "surge-peer"
 NOUFAILY = FarringtonSettings()
@@ -59,3 +59,10 @@ def test_years_by_date_differ_from_years_of_52_weeks() -> None:
 def test_a_past_too_short_is_said() -> None:
     with pytest.raises(ValueError, match="needs 5 years"):
         farrington(np.ones(300), [250])
+
+
+@pytest.mark.parametrize("phi", [1.0, 1.2, 40.0])
+def test_a_bound_beyond_all_counts_is_found_at_once_and_joins_the_exact_one(phi: float) -> None:
+    # A trend carried forward gave a mean of 3e16, and the discrete quantile was looked for without an end.
+    assert _quantile(0.995, 3.4e16, phi) == pytest.approx(3.4e16, rel=1e-6)
+    assert _quantile(0.995, 1.001e9, phi) == pytest.approx(_quantile(0.995, 0.999e9, phi) * 1.001 / 0.999, rel=1e-6)
