@@ -88,7 +88,8 @@ def rate(per_year: float) -> str:
         return f"{per_year:.1f} times a year"
     if per_year > 0.5:
         return f"{per_year:.2f} times a year"
-    return f"once in {int(1 / per_year + 1e-9)} years"  # never rarer than it is, and as the line for the analyst says
+    apart = int(1 / per_year + 1e-9)  # never rarer than was checked, and as the line for the analyst says it
+    return f"less than once in {apart} years"
 
 
 def is_upper_limit(observation: Observation) -> bool:

@@ -60,8 +60,8 @@ def test_clear_fractions_never_round_up_to_all():
 
 
 def test_rates_are_words_and_never_zero():
-    assert text.rate(0.05) == "once in 20 years"
-    assert text.rate(1 / 437.6) == "once in 437 years"
+    assert text.rate(0.05) == "less than once in 20 years"
+    assert text.rate(1 / 437.6) == "less than once in 437 years"
     assert text.rate(1.4) == "1.4 times a year"
     assert text.rate(0.8) == "0.80 times a year"
     assert text.rate(0.0) == "less than once in the simulated years"
