@@ -9,7 +9,7 @@ from pipeline.counting.resolved.tell import tell
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
 
 METHOD = "metres"
-METHOD_VERSION = "2.2"
+METHOD_VERSION = "2.3"
 
 
 def count(

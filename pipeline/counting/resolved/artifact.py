@@ -33,7 +33,8 @@ class Model:
     weights: Weights
     prior: Mapping[str, float]  # log-odds of a positive sample in training, mean of the networks: occupied, boundary
     trained: Mapping[str, tuple[float, float]]  # range of each look statistic over the training scenes
-    spread: Mapping[str, list[float]]  # terms of the interval, see `spread.spread_of`
+    lean: float  # share of `see.LEAN` that is added
+    spread: Mapping[str, list[float]]  # terms of the interval, see `spread.sides_of`
 
 
 def rounded(params: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -104,5 +105,6 @@ def load_model(name: str, folder: Path = FOLDER) -> Model:
         weights=Weights(**card["weights"]),
         prior=card["prior"],
         trained={key: (float(low), float(high)) for key, (low, high) in card["trained"].items()},
+        lean=card.get("lean", 0.0),
         spread=card["spread"],
     )

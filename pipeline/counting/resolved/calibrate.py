@@ -16,7 +16,7 @@ from pipeline.counting.resolved.plan import CALIBRATION, Plan, Say, drawn
 from pipeline.counting.resolved.score import match
 from pipeline.counting.resolved.see import Sight, see
 from pipeline.counting.resolved.segment import Cut, Weights
-from pipeline.counting.resolved.spread import TERMS, Z90, Doubts, design, spread_of
+from pipeline.counting.resolved.spread import MISSED, TERMS, Z90, Doubts, design, sides_of
 from pipeline.simulate.fine import FineScene, fine_look
 
 KNOTS_M = {"fine": (0.35, 0.6, 1.0, 1.5), "medium": (1.6, 3.0, 5.0)}  # ground samplings at which intervals are set
@@ -24,7 +24,8 @@ RANGES = ("ends", "noise", "unsure", "shift_m")  # figures that a known look kee
 MARGIN = 0.35  # by which the known range is wider than what calibration scenes showed
 COVERAGE = 0.90
 FREEDOM = 4.0  # of Student's t, by which errors are judged
-LEAST_TERMS = (0.2, 1e-4, 1e-4, 4e-6, 5e-3)  # of the interval, order of `spread.TERMS`: no look is beyond doubt
+# Of the interval, in the order of `spread.TERMS` with that upwards: no look is beyond doubt.
+LEAST_TERMS, FIRST_TERMS = (0.2, 1e-4, 1e-4, 4e-6, 5e-3, 1e-3), (1.0, 0.05, 0.05, 3e-4, 0.05, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def calibrate(
     Returns
     -------
     spread : dict
-        For `spread.spread_of`.
+        For `spread.sides_of`.
     trained : dict
         Figure to its lowest and highest known value.
     figures : dict
@@ -147,7 +148,9 @@ def calibrate(
         room = MARGIN * (high - low)
         trained[name] = (round(low - room, 4), round(high + room, 4))
     error = np.abs([row.found - row.true for row in rows])
-    sds = [float(spread_of(spread, row.gsd_m, row.doubts, np.array([row.found]))[0]) for row in rows]
+    sds = [
+        float(sides_of(spread, row.gsd_m, row.doubts, np.array([row.found]))[row.true > row.found][0]) for row in rows
+    ]
     summary = {
         "mean_absolute_error": round(float(error.mean()), 3),
         "mape": round(float((error / np.maximum([row.true for row in rows], 5)).mean()), 4),
@@ -170,37 +173,52 @@ def fit_spread(rows: Sequence[Row], knots: tuple[float, ...]) -> dict[str, list[
     Returns
     -------
     dict
-        For `spread.spread_of`.
+        For `spread.sides_of`.
     """
     gsd = np.array([row.gsd_m for row in rows])
     error = np.array([row.found - row.true for row in rows])
     factors = np.stack([design(row.doubts, np.array([row.found]))[0] for row in rows])
-    out: dict[str, list[float]] = {"gsd_m": list(knots)} | {name: [] for name in TERMS}
+    missed = np.array([row.doubts.missed**2 for row in rows])
+    names = (*TERMS, MISSED) if missed.any() else TERMS
+    out: dict[str, list[float]] = {"gsd_m": list(knots)} | {name: [] for name in names}
     for knot in knots:
         weight = np.exp(-0.5 * (np.log(gsd / knot) / 0.35) ** 2)
-        terms = _likeliest(factors, error, weight / weight.sum())
-        ratio = np.abs(error) / np.sqrt(factors @ terms)
+        terms = _likeliest(factors, missed, error, weight / weight.sum())
+        below, above = _sides(factors, missed, terms)
+        ratio = np.abs(error) / np.where(error < 0, above, below)
         order = np.argsort(ratio)
         reached = np.cumsum(weight[order]) / weight.sum()
         scale = max(float(ratio[order][np.searchsorted(reached, COVERAGE)]) / Z90, 0.3)
-        for name, term in zip(TERMS, terms * scale**2, strict=True):
+        for name, term in zip(names, terms * scale**2, strict=True):
             out[name].append(float(f"{term:.5g}"))
     return out
 
 
+def _sides(
+    factors: NDArray[np.float64], missed: NDArray[np.float64], terms: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the standard deviations downwards and upwards, (scenes,) each."""
+    below = factors @ terms[: len(TERMS)]
+    upwards = missed * terms[-1] if len(terms) > len(TERMS) else 0.0
+    return np.sqrt(below), np.sqrt(below + upwards)
+
+
 def _likeliest(
-    factors: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64]
+    factors: NDArray[np.float64], missed: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the positive terms under which the errors are likeliest, by Student's t so that no odd scene rules."""
+    """Return the positive terms under which the errors are likeliest, by Student's t so that no odd scene rules.
+
+    Its two halves have the spreads downwards and upwards; what keeps their sum one is the mean of the two.
+    """
     from scipy.optimize import minimize
 
-    low = np.log(LEAST_TERMS)
+    number = len(LEAST_TERMS) if missed.any() else len(TERMS)
+    low = np.log(LEAST_TERMS[:number])
 
     def cost(logs: NDArray[np.float64]) -> float:
-        variance = factors @ np.exp(logs)
-        tail = (FREEDOM + 1) / 2 * np.log1p(error**2 / (FREEDOM * variance))
-        return float((weight * (tail + 0.5 * np.log(variance))).sum())
+        below, above = _sides(factors, missed, np.exp(logs))
+        tail = (FREEDOM + 1) / 2 * np.log1p((error / np.where(error < 0, above, below)) ** 2 / FREEDOM)
+        return float((weight * (tail + np.log((below + above) / 2))).sum())
 
-    start = np.log(np.array([1.0, 0.05, 0.05, 3e-4, 0.05]))
-    found = minimize(cost, start, method="L-BFGS-B", bounds=[(a, 5.0) for a in low])
+    found = minimize(cost, np.log(FIRST_TERMS[:number]), method="L-BFGS-B", bounds=[(a, 5.0) for a in low])
     return np.asarray(np.exp(np.round(found.x, 3)))

@@ -73,7 +73,9 @@ class Measured:
     def doubts(self, cars: Sequence[Scored], *, by_metres: bool) -> Doubts:
         """Return what the look leaves in doubt."""
         apart = self.by_length(cars, by_metres=by_metres) - len(cars)
-        return Doubts(self.variance, self.unsure * self.covered_m / CAR_PITCH_M, apart)
+        # Metres are what all cuts expect already.
+        missed = 0.0 if by_metres else max(sum(cut.mean for cut in self.cuts) - len(cars), 0.0)
+        return Doubts(self.variance, self.unsure * self.covered_m / CAR_PITCH_M, apart, missed)
 
     def number(self, cars: Sequence[Scored], *, by_metres: bool) -> float:
         """Return the count of a look: its cars, or its expected metres over their pitch where cars blur."""

@@ -42,11 +42,12 @@ class Plan:
     seed: int
     schedule: Schedule
     second: Schedule  # of the second network, which goes on from the first
+    lean: float = 0.0  # share of `see.LEAN` that is added after tuning: metres are what is expected and need none
     passes: int = 5  # through the lessons, for the network that finds the rails
 
 
 PLANS = (
-    Plan("fine", (0.33, 1.65), 1500, 1000, 30, 180, 41, Schedule(5000), Schedule(5000, rate=1.5e-3)),
+    Plan("fine", (0.33, 1.65), 1500, 1000, 30, 180, 41, Schedule(5000), Schedule(5000, rate=1.5e-3), lean=1.0),
     Plan("medium", (1.4, 5.2), 600, 500, 20, 120, 43, Schedule(2500), Schedule(2500, rate=1.5e-3)),
 )
 

@@ -106,10 +106,10 @@ def finish(
 ) -> tuple[Model, dict[str, Any]]:
     """Set weights and intervals on scenes of their own; return the counter and its card."""
     networks = (params["network"], params["second"])
-    start = Model(networks, params["places"], weights=Weights(), prior=prior, trained={}, spread={})
+    start = Model(networks, params["places"], weights=Weights(), prior=prior, trained={}, lean=0.0, spread={})
     odd = cases(start, plan, TUNING, plan.tuning)
     weights, trace = tune(odd, plan, say)
-    bare = replace(start, weights=weights)
+    bare = replace(start, weights=weights, lean=plan.lean)
     spread, trained, figures = calibrate(bare, odd, plan, say)
     model = replace(bare, trained=trained, spread=spread)
     return model, _card(plan, model, looks) | {"calibration_figures": figures, "tuning": trace}
@@ -117,7 +117,7 @@ def finish(
 
 def _card(plan: Plan, model: Model, looks: int) -> dict[str, Any]:
     size = sum(int(value.size) for part in (*model.networks, model.places) for value in part.values())
-    return {
+    return ({"lean": model.lean} if model.lean else {}) | {
         "name": plan.name,
         "what": f"Two convolutional networks along unrolled tracks ({size} parameters with the one that finds the "
         "rails), whose answers are averaged: occupied track, car ends and kinds in fine images.",

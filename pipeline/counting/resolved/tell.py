@@ -9,20 +9,17 @@ import numpy as np
 from shapely.geometry import box
 
 from pipeline.counting.resolved.artifact import Model, load_model
-from pipeline.counting.resolved.cars import railcars
+from pipeline.counting.resolved.cars import Scored, railcars
+from pipeline.counting.resolved.clear import clarity, unclear
 from pipeline.counting.resolved.measure import Measured, measure, odd_measures
 from pipeline.counting.resolved.see import see
-from pipeline.counting.resolved.spread import Z90, Doubts, likelihood, spread_of
+from pipeline.counting.resolved.spread import Z90, Doubts, likelihood, sides_of
 from pipeline.flags import canonical
 from pipeline.model import COUNT_MAX, Count, Look, Refusal, Site, Track
 
 Z99 = 2.3263  # at 0.99
 LEAST_M = 90.0  # less track than six cars are long does not show what empty track looks like there
 DISAGREE = 0.08  # share by which the count from length alone may differ (the project's SCIENCE.md)
-# Evidence of rails below which a line is no railway in this image, at samplings in metres. Simulated yards of any
-# condition had at least 0.85, 0.53 and 0.38 at up to 0.7, 1.2 and 1.7 m, yards of flat rectangles by another renderer
-# at least 0.42, 0.39 and 0.32; lines along trailers and roofs on which cars were seen 0.06 to 0.58 at 0.3 m.
-RAILS_AT_M, RAILS_LEAST = (0.6, 1.0, 1.6), (0.48, 0.36, 0.28)
 HIDDEN_DENSITY = 0.01  # railcars on a metre of hidden track at least; a full track holds 0.07
 
 
@@ -76,25 +73,17 @@ def tell(
             f"{scene_id} shows {measured.covered_m:.0f} m of track; less than {LEAST_M:.0f} m does not "
             "show what empty track looks like there.",
         )
+    cars = railcars(measured.sight, measured.cuts)
     figures = measured.figures()
+    if name == "fine" and cars and sight.rails is not None:
+        figures["clarity"] = round(clarity(cars, sight.rails, measured.unsure), 3)
     odd = odd_measures(figures, model.trained)
     unlike = f"is unlike the training scenes: {odd}." if odd else ""
     if name == "fine":
-        unlike = unlike or _no_rails(figures, look, site)
+        unlike = unlike or unclear(figures, look.grid.gsd_m, site.name)
     if unlike:
         return refuse("OUT_OF_DISTRIBUTION", f"{scene_id} {unlike}", figures)
-    return _count(look, site, tracks, measured, model, method, version, figures, by_metres)
-
-
-def _no_rails(figures: dict[str, float], look: Look, site: Site) -> str:
-    """Say that no rails are seen along the lines, "" when they are."""
-    least = float(np.interp(look.grid.gsd_m, RAILS_AT_M, RAILS_LEAST))
-    if figures.get("rails", least) >= least:  # without that figure nothing could tell
-        return ""
-    return (
-        f"shows no rails along the lines of {site.name} (evidence {figures['rails']:.2f}, needed {least:.2f}): "
-        "check that image and tracks lie on one another."
-    )
+    return _count(look, site, tracks, measured, cars, model, method, version, figures, by_metres)
 
 
 def _count(
@@ -102,20 +91,20 @@ def _count(
     site: Site,
     tracks: list[Track],
     measured: Measured,
+    cars: list[Scored],
     model: Model,
     method: str,
     version: str,
     figures: dict[str, float],
     by_metres: bool,
 ) -> Count:
-    cars = railcars(measured.sight, measured.cuts)
     n = measured.number(cars, by_metres=by_metres)
     on_track = Counter(car.track_id for car, _ in cars)
     each = n / len(cars) if cars else 1.0  # what a car of the list stands for
     day = look.scene.observed_at.astimezone(UTC).date()
     hidden_m = max(sum(track.line.length for track in site.tracks_on(day)) - measured.covered_m, 0.0)
     doubts = measured.doubts(cars, by_metres=by_metres)
-    sd = float(spread_of(model.spread, look.grid.gsd_m, doubts, np.array([n]))[0])
+    below, above = (float(side[0]) for side in sides_of(model.spread, look.grid.gsd_m, doubts, np.array([n])))
     density = max(n / measured.covered_m, HIDDEN_DENSITY)
     # What is hidden is not in the number, but in the upper bound of its interval.
     unseen = hidden_m * density if hidden_m > 0.02 * (measured.covered_m + hidden_m) else 0.0
@@ -130,14 +119,14 @@ def _count(
         "hidden_m": round(hidden_m, 1),
         "occupied_m": round(measured.occupied_m if by_metres else measured.net_occupied_m(cars), 1),
     }
-    empty = float(spread_of(model.spread, look.grid.gsd_m, Doubts(), np.zeros(1))[0])
+    empty = float(sides_of(model.spread, look.grid.gsd_m, Doubts(), np.zeros(1))[0][0])
     levels = np.arange(COUNT_MAX + 1, dtype=np.float64)
-    spreads = spread_of(model.spread, look.grid.gsd_m, doubts, levels)
-    shown = np.flatnonzero(levels - Z90 * spreads >= max(Z99 * empty, 0.5))
+    spreads = sides_of(model.spread, look.grid.gsd_m, doubts, levels)
+    shown = np.flatnonzero(levels - Z90 * spreads[0] >= max(Z99 * empty, 0.5))
     return Count(
         railcars=min(n, float(COUNT_MAX)),
-        low=round(max(n - Z90 * sd, 0.0), 3),
-        high=round(n + Z90 * sd + unseen, 3),
+        low=round(max(n - Z90 * below, 0.0), 3),
+        high=round(n + Z90 * above + unseen, 3),
         detection_limit=float(levels[shown[0]]) if shown.size else float(COUNT_MAX),
         likelihood=likelihood(n, spreads, unseen),
         method=method,

@@ -12,12 +12,14 @@ from shapely.geometry import LineString, box
 
 from pipeline.counting.resolved import places
 from pipeline.counting.resolved.artifact import FOLDER, RANGES, load_model, write_model
+from pipeline.counting.resolved.calibrate import Row as CalibrationRow
+from pipeline.counting.resolved.calibrate import fit_spread
 from pipeline.counting.resolved.inputs import INPUTS
 from pipeline.counting.resolved.network import GAP, initial, judge
 from pipeline.counting.resolved.plan import Plan, Schedule
 from pipeline.counting.resolved.score import changes, match
 from pipeline.counting.resolved.segment import STEP_M, Weights, cut_tracks, length_prior
-from pipeline.counting.resolved.spread import Doubts, likelihood, spread_of
+from pipeline.counting.resolved.spread import Doubts, likelihood, sides_of
 from pipeline.counting.resolved.strips import CENTRE, normalise, unroll
 from pipeline.counting.resolved.teach import train
 from pipeline.errors import ImageError
@@ -196,24 +198,50 @@ def test_matching_and_changes():
     assert match([cars[0]], [translate(cars[0], 0, 1.2)]).f1 == 0.0  # IoU 0.43: beside the car is not on it
 
 
-def test_spread_grows_with_doubt_and_likelihood_is_flat_where_hidden():
-    terms = {
-        "gsd_m": [0.5, 1.5],
-        "own": [1.0, 2.0],
-        "undecided": [0.1, 0.2],
-        "apart": [0.3, 0.3],
-        "share": [0.0, 0.05],
-        "floor": [0.04, 0.16],
-    }
+TERMS = {
+    "gsd_m": [0.5, 1.5],
+    "own": [1.0, 2.0],
+    "undecided": [0.1, 0.2],
+    "apart": [0.3, 0.3],
+    "share": [0.0, 0.05],
+    "floor": [0.04, 0.16],
+    "missed": [0.5, 1.0],
+}
 
+
+def test_spread_grows_with_doubt_and_likelihood_is_flat_where_hidden():
     def spread(gsd_m: float, **doubts: float) -> float:
-        return float(spread_of(terms, gsd_m, Doubts(**doubts), np.array([50.0]))[0])
+        below, above = sides_of(TERMS, gsd_m, Doubts(**doubts), np.array([50.0]))
+        assert below == above
+        return float(below[0])
 
     assert spread(0.5) == pytest.approx(0.2)
     assert spread(1.5, variance=4.0) > spread(1.0, variance=4.0) > spread(0.5, variance=4.0) > spread(0.5)
     assert spread(0.5, undecided=3.0) == pytest.approx(np.sqrt(0.1 * 9 + 0.04))
     assert spread(0.5, apart=-3.0) == pytest.approx(np.sqrt(0.3 * 9 + 0.04))
-    values = likelihood(10, np.full(41, 1.0), 12.0)
+    values = likelihood(10, (np.full(41, 1.0), np.full(41, 1.0)), 12.0)
     assert values[10] == values[21] == 1.0
     assert values[5] < 1e-3
     assert values[30] < 1e-3
+
+
+def test_cars_that_all_cuts_expect_besides_widen_the_interval_upwards_only():
+    below, above = sides_of(TERMS, 0.5, Doubts(missed=4.0), np.array([50.0]))
+    assert float(below[0]) == pytest.approx(0.2)
+    assert float(above[0]) == pytest.approx(np.sqrt(0.5 * 16 + 0.04))
+    values = likelihood(10, (np.full(41, 1.0), np.full(41, 3.0)), 0.0)
+    assert values[10] == 1.0
+    assert values[13] == pytest.approx(values[9]) == pytest.approx(np.exp(-0.5), rel=1e-5)
+
+
+def test_upward_errors_of_calibration_scenes_set_the_term_upwards():
+    rng = np.random.default_rng(5)
+    rows = []
+    for _ in range(300):
+        missed = float(rng.uniform(0, 8))
+        overlooked = abs(rng.normal(0, missed)) if rng.random() < 0.5 else 0.0
+        rows.append(CalibrationRow(1.0, 50 + overlooked, 50 + abs(rng.normal(0, 0.3)), Doubts(missed=missed)))
+    spread = fit_spread(rows, (0.5, 1.5))
+    below, above = sides_of(spread, 1.0, Doubts(missed=6.0), np.array([50.0]))
+    assert above[0] > 3 * below[0]
+    assert below[0] < 1.5
