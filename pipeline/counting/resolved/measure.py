@@ -89,7 +89,8 @@ def measure(sight: Sight, cuts: Sequence[Cut]) -> Measured:
         sight,
         tuple(cuts),
         covered_m=float(len(logits) * STEP_M),
-        occupied_m=float((1.0 / (1.0 + np.exp(-(logits + sight.chance)))).sum() * STEP_M),
+        # Without the lean: over long empty track it would add up to metres that nothing stands on.
+        occupied_m=float((1.0 / (1.0 + np.exp(-(logits - sight.lean + sight.chance)))).sum() * STEP_M),
         unsure=float((np.abs(logits) < UNSURE).mean()) if len(logits) else 1.0,
         variance=float(sum(cut.variance for cut in cuts)),
     )

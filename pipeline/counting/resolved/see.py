@@ -50,6 +50,7 @@ class Sight:
     shift_m: float  # by which the rails lie to the left of the lines, median over the tracks
     chance: float  # log-odds of standing under a car in training
     rails: float | None  # how clearly rails are seen along the lines, see `rails.Rails.evidence`
+    lean: float = 0.0  # that the log-odds of standing under a car hold besides what the networks say
 
     def cut(self, weights: Weights) -> tuple[Cut, ...]:
         """Cut every track into cars."""
@@ -100,7 +101,7 @@ def see(look: Look, tracks: Sequence[Track], model: Model, hidden: Sequence[Poly
         above = occupied - model.prior["occupied"] + lean
         seen.append(Seen(tone, above, boundary - model.prior["boundary"], kind, covered))
     middle = float(np.median([hand(s.track, tracks[0]) * np.median(s.offsets) for s in strips]))
-    return Sight(tuple(seen), common, middle, model.prior["occupied"], rails.evidence)
+    return Sight(tuple(seen), common, middle, model.prior["occupied"], rails.evidence, lean)
 
 
 def _shown(model: Model, look: Look, strips: Sequence[Strip], sun: Sun | None) -> float:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from resolved_world import counted, tell, yard_scene
+from resolved_world import CLEAR, counted, tell, yard_scene
 from shapely.geometry import box
 
 from pipeline.counting.resolved import clear
+from pipeline.counting.resolved.artifact import load_model
 from pipeline.counting.resolved.clear import CLEAR_LEAST, RAILS_LEAST, clarity, unclear
+from pipeline.counting.resolved.measure import measure
+from pipeline.counting.resolved.see import see
 from pipeline.model import Railcar, RailcarKind, Refusal
 from pipeline.simulate.fine import fine_look
 
@@ -55,3 +60,16 @@ def test_a_look_that_is_not_clear_is_refused_and_says_how_clear_it_is(monkeypatc
 def test_a_yard_says_how_clear_it_is():
     assert counted(yard_scene(20, seed=74)).measures["clarity"] > CLEAR_LEAST[0]
     assert "clarity" not in counted(yard_scene(0, seed=75)).measures
+
+
+def test_coarse_pixels_lean_towards_cars_but_not_towards_occupied_metres():
+    scene = yard_scene(20, seed=76, conditions=replace(CLEAR, gsd_m=1.2, contrast=0.5))
+    model, look = load_model("fine"), fine_look(scene)
+    leaning, plain = (see(look, scene.site.tracks, one) for one in (model, replace(model, lean=0.0)))
+    assert leaning is not None and plain is not None
+    assert leaning.lean > 0.5 and plain.lean == 0.0
+    cuts = [sight.cut(model.weights) for sight in (leaning, plain)]
+    expected = [sum(cut.mean for cut in one) for one in cuts]
+    assert expected[0] > expected[1]
+    metres = [measure(sight, one).occupied_m for sight, one in zip((leaning, plain), cuts, strict=True)]
+    assert metres[0] == pytest.approx(metres[1])
