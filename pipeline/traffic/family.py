@@ -151,10 +151,15 @@ def probabilities(looks: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray
     weights[np.flatnonzero(open_end), edge[open_end]] = 1.0
     cumulated = np.cumsum(weights, axis=1)
     cumulated /= cumulated[:, -1:]
-    both = np.concatenate([looks, cumulated]) @ family().pmf.T
     outside = looks.mean(axis=1, keepdims=True)
-    log_like = np.log((1 - ODD) * both[: len(looks)] + ODD * outside + 1e-300)
-    return log_like, both[len(looks) :], (1 - ODD) * (looks @ family().steady.T) + ODD * outside
+    tail = cumulated @ family().pmf.T
+    return log_likelihood(looks), tail, (1 - ODD) * (looks @ family().steady.T) + ODD * outside
+
+
+def log_likelihood(looks: FloatArray) -> FloatArray:
+    """Return log P(look | node), (looks, NODES), of likelihoods (looks, COUNT_MAX + 1) whose maximum is 1."""
+    outside = looks.mean(axis=1, keepdims=True)
+    return np.asarray(np.log((1 - ODD) * (looks @ family().pmf.T) + ODD * outside + 1e-300))
 
 
 def steady_place(level: FloatArray) -> IntArray:

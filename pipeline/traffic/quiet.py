@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
-from pipeline.traffic.family import KINDS, PAD, family, probabilities, season_shifts
+from pipeline.traffic.family import KINDS, PAD, family, log_likelihood, probabilities, season_shifts
 from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +23,7 @@ FEW = 96  # estimates below it have tables of their own: larger ones are rare
 DRIFT = 0.05  # standard deviation of the slow drift of a simulated level, log a year
 TURNS_DAYS = 1500.0  # a drift goes half of this one way, then back: it never runs far
 FEW_LOOKS = 25.0  # so many independent looks weigh as much as the fitted family when quiet traffic is drawn
+TABLE_DIGITS = 5  # of log likelihoods: hides in which order a matrix product was summed
 LIMITS = (0, 5, 10, 20, 30, 50, 80)  # classes of "at most"
 
 
@@ -77,7 +78,7 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
     flat = looks >= 0.9
     # Rounding takes away what another order of summation inside the matrix product may leave.
     log_like, tail, steady = probabilities(looks)
-    log_like = np.round(log_like, 5)
+    log_like = np.round(log_like, TABLE_DIGITS)
     return Reading(
         day,
         log_like.astype(np.float32),
@@ -91,6 +92,11 @@ def reading_of(looks: FloatArray, day: float) -> Reading:
         flat[:, 0] & (flat.sum(axis=1) >= 5),
         first > 0,
     )
+
+
+def table_of(looks: FloatArray) -> NDArray[np.float32]:
+    """Return the table of `reading_of` alone, (S, NODES), for looks that only the baseline still needs."""
+    return np.round(log_likelihood(looks), TABLE_DIGITS).astype(np.float32)
 
 
 def look_vectors(estimate: FloatArray, kind: ErrorClass) -> FloatArray:

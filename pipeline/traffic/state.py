@@ -17,7 +17,7 @@ from pipeline.traffic.calibrate import METHOD_VERSION, from_json, to_json
 from pipeline.traffic.engine import Engine
 from pipeline.traffic.episodes import Episode
 from pipeline.traffic.likelihood import Evidence
-from pipeline.traffic.quiet import reading_of
+from pipeline.traffic.quiet import table_of
 from pipeline.traffic.stream import Stream
 
 _ARRAYS = (
@@ -147,7 +147,7 @@ def _load(stream: Stream, looks: Sequence[Evidence], state: Mapping[str, Any]) -
 
 
 def _maker(look: Evidence) -> Callable[[], NDArray[np.float32]]:
-    return lambda: reading_of(look.likelihood[None, :], look.day).table
+    return lambda: table_of(look.likelihood[None, :])
 
 
 def _mark(look: Evidence) -> str:
