@@ -6,8 +6,10 @@ Tuning used seeds 1 to 8 and, from 2.4 on, 900 to 999. Seeds 1000 to 1008 were u
 coverage then led to the scale's weights, the packed placements and the wider intervals of 2.2, so from 2.2 on report
 from 1100. Seeds 1100 to 1104 were reported for 2.4, 1110 to 1121 for 2.5; two of these showed what 2.6 mended, and
 1130 to 1141 how wide its intervals must be, so for 2.6 report from 1142. Why 1132 and 1146 read too low was found out
-on these two, so for 2.7 report from 1154. On six of a site's test dates the yard is rendered again, mostly empty: these
-looks tell the detection limit and are no part of the other figures.
+on these two, so for 2.7 report from 1154.
+
+On six of a site's test dates the yard is rendered again, mostly empty: these looks tell the detection limit and are
+no part of the other figures.
 """
 
 from __future__ import annotations
