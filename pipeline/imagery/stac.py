@@ -99,7 +99,7 @@ class StacSource:
             KeyError,
             TypeError,
             AttributeError,
-            NotImplementedError,
+            NotImplementedError,  # pystac-client's word for an API that offers no item search
             RecursionError,
         ) as error:
             raise SourceError(f"source {name}: {address} does not answer as a STAC API does.") from error

@@ -99,6 +99,14 @@ def psf_of(band: int, gsd_m: float) -> float:
     return PSF_SIGMA_PX * (NATIVE_SWIR_M / gsd_m if wide else 1.0)
 
 
+def psf_in_cells(band: int, gsd_m: float, cells: int) -> float:
+    """Return by how many cells an image of `cells` across a pixel is blurred before it is averaged over pixels.
+
+    The mean over a pixel is itself a blur, by a box one pixel wide, whose variance is 1/12.
+    """
+    return cells * float(np.sqrt(psf_of(band, gsd_m) ** 2 - 1.0 / 12.0))
+
+
 @dataclass(frozen=True, eq=False)
 class CarChange:
     """What cars do to each band as its detector sees it: reflectance becomes ``ground * (1 - lost) + paint``."""
@@ -145,8 +153,7 @@ def changes_by_cars(
     )
     spread: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
     for band in range(len(shade)):
-        # A pixel is the mean of four cells, the variance of a box one pixel wide: 1/12.
-        sigma = 2.0 * float(np.sqrt(psf_of(band, grid.gsd_m) ** 2 - 1.0 / 12.0))
+        sigma = psf_in_cells(band, grid.gsd_m, 2)
         if sigma not in spread:
             spread[sigma] = (
                 _mean(gaussian_filter(cells[0], sigma), 2),

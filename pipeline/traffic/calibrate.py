@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.engine import Engine, Scores
+from pipeline.traffic.likelihood import DAYS_A_YEAR
 from pipeline.traffic.quiet import ErrorClass, Nodes, quiet_looks, tiled
 
 FloatArray = NDArray[np.float64]
@@ -23,7 +24,6 @@ BoolArray = NDArray[np.bool_]
 
 METHOD_VERSION = "traffic-6"
 YARDS = 100  # simulated side by side
-DAYS_A_YEAR = 365.2425
 WARM_YEARS = 2.0  # before counting begins: the baseline fills
 # Thresholds aim at this share of the budget, and rates are stated so much higher than simulated: the simulation
 # draws from the family and knows no trend. Yards judged live gave up to 1.2 times as many alerts as it where traffic

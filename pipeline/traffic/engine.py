@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import AlarmSettings
 from pipeline.traffic.family import BASE, KINDS, NODES, PAD, family, season_shifts, steady_place
+from pipeline.traffic.likelihood import DAYS_A_YEAR
 from pipeline.traffic.trend import moved, spread
 from pipeline.traffic.window import Window
 
@@ -26,7 +27,6 @@ IntArray = NDArray[np.int64]
 AFTER_ALARM = 0.2  # weight of the looks of an episode of tier alert or high once it has ended
 BEFORE_REGIME = 0.02  # weight of the looks before a new regime
 BEFORE_BREAK = 0.03  # weight of the looks before a canopy: they counted more of the yard
-DAYS_A_YEAR = 365.2425
 CALM_LOOKS = 2  # telling looks inside the band that end an episode
 KEEP_DAYS = 1470.0  # beyond the baseline window, for its season and for windows frozen by an episode
 # What the prediction leaves outside the band that holds 90 %: its shape is estimated, and where quiet traffic is of

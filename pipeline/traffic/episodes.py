@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipeline.model import Surge, SurgeStatus, Tier
-from pipeline.traffic.likelihood import Evidence
+from pipeline.traffic.likelihood import DAYS_A_YEAR, Evidence
 
 NAMESPACE = uuid.UUID("5f6f0c0e-3d53-5b0b-9a53-3c1d6f2d7e11")  # fixed for ever: surge identifiers hang on it
-DAYS_A_YEAR = 365.2425
 RANK = {Tier.WATCH: 0, Tier.ALERT: 1, Tier.HIGH: 2}
 
 

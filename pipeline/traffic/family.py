@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from pipeline.model import COUNT_MAX
+from pipeline.traffic.likelihood import DAYS_A_YEAR
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -176,5 +177,5 @@ def season_shifts(day: float | FloatArray) -> IntArray:
     ndarray
         (seasons,) for one day, (days, seasons) for several.
     """
-    at = 2 * np.pi * np.asarray(day, dtype=np.float64)[..., None] / 365.2425
+    at = 2 * np.pi * np.asarray(day, dtype=np.float64)[..., None] / DAYS_A_YEAR
     return np.asarray(np.rint(_AMPLITUDE * np.cos(at - _PHASE) / STEP), dtype=np.int64)

@@ -18,7 +18,7 @@ from scipy.special import gammaln
 
 from pipeline.config import AlarmSettings
 from pipeline.model import Observation, Outcome, RailcarKind, Tier
-from pipeline.traffic.likelihood import UNJUDGED
+from pipeline.traffic.likelihood import DAYS_A_YEAR, UNJUDGED
 
 FloatArray = NDArray[np.float64]
 
@@ -134,7 +134,7 @@ def _judge(
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(look.observation_id.encode()).digest()[:8], "big"))
     drawn = _quiet_mixes(past, usual, total, rng)
     odd = int(np.sum(_unlike(drawn, usual) >= _unlike(vector[None, :], usual)[0] - 1e-9))
-    years = max(float(days[-1] - days[0]), 60.0) / 365.2425
+    years = max(float(days[-1] - days[0]), 60.0) / DAYS_A_YEAR
     rate = (odd + 1) / (len(drawn) + 1) * len(days) / years
     tier = _tier(rate, settings)
     if tier is None:

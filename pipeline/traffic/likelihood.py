@@ -15,6 +15,7 @@ from pipeline.model import COUNT_MAX, Count, Observation, Outcome
 
 N = np.arange(COUNT_MAX + 1, dtype=np.float64)
 Z90 = 1.6448536269514722  # half-width of a central 90 % interval in standard deviations
+DAYS_A_YEAR = 365.2425  # Gregorian mean; days are counted since 1970-01-01
 LOWER = math.exp(-0.5 * Z90**2)  # likelihood ratio at that distance: below it a number is contradicted
 # Counts that are kept and shown but never judged: radar whose scale is not proven, images of no certain day.
 UNJUDGED = frozenset({"RADAR_UNPROVEN", "DATE_UNCERTAIN", "TRACKS_OVERGROWN"})

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from pipeline.model import COUNT_MAX
 from pipeline.traffic.engine import Reading
 from pipeline.traffic.family import KINDS, PAD, family, log_likelihood, probabilities, season_shifts
-from pipeline.traffic.likelihood import LOWER, Z90, Evidence, N
+from pipeline.traffic.likelihood import DAYS_A_YEAR, LOWER, Z90, Evidence, N
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -175,13 +175,13 @@ def tiled(days: FloatArray, years: float, start: float) -> tuple[FloatArray, Int
     """Repeat look dates end to end over `years`; return days and, for each, the look that it repeats."""
     span = max(float(days[-1] - days[0]) + float(np.median(np.diff(days))), 1.0) if len(days) > 1 else 7.0
     if span > 350.0:
-        span = 365.2425 * max(1, round(span / 365.2425))  # keep the season of gaps in its season
-    copies = int(np.ceil(years * 365.2425 / span)) + 1
+        span = DAYS_A_YEAR * max(1, round(span / DAYS_A_YEAR))  # keep the season of gaps in its season
+    copies = int(np.ceil(years * DAYS_A_YEAR / span)) + 1
     index = np.tile(np.arange(len(days)), copies)
     out = (np.asarray(days)[None, :] + span * np.arange(copies)[:, None]).ravel()
     order = np.argsort(out, kind="stable")
     out, index = out[order], index[order]
-    keep = out < out[0] + years * 365.2425
+    keep = out < out[0] + years * DAYS_A_YEAR
     return out[keep] - out[0] + start, index[keep]
 
 
@@ -198,7 +198,7 @@ def quiet_looks(
     """
     truth = nodes.draw(rng, float(days[0]))
     before = float(days[0])
-    slope, phase = rng.normal(0.0, DRIFT / 365.2425, len(truth)), rng.random(len(truth))
+    slope, phase = rng.normal(0.0, DRIFT / DAYS_A_YEAR, len(truth)), rng.random(len(truth))
     for day, kind in zip(days, classes, strict=True):
         stays = rng.random(len(truth)) < np.exp(-(float(day) - before) / dwell_days)
         truth = np.where(stays, truth, nodes.draw(rng, float(day)))

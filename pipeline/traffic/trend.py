@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.traffic.family import BASE, KINDS, LATTICE, NODES, PAD, STEP, family, season_shifts
+from pipeline.traffic.likelihood import DAYS_A_YEAR
 from pipeline.traffic.window import Window
 
 FloatArray = NDArray[np.float64]
@@ -20,7 +21,6 @@ Float32Array = NDArray[np.float32]
 PRIOR_SD = 0.15  # of the trend, log a year: of the counting bias and of the traffic together
 MOST = 0.1  # no steeper trend is believed, log a year
 LEAST_DAYS = 700.0  # a shorter record says more of its seasons than of its trend
-DAYS_A_YEAR = 365.2425
 FREE = STEP / 2.0  # the level between two of the lattice
 
 

@@ -21,6 +21,7 @@ from pipeline.traffic.family import (
     family,
     season_shifts,
 )
+from pipeline.traffic.likelihood import DAYS_A_YEAR
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -196,7 +197,7 @@ class Window:
         y = np.where(told, np.log1p(self.best[window]), 0.0)
         n = np.maximum(told.sum(axis=0), 1)
         y = np.where(told, y - y.sum(axis=0) / n, 0.0)
-        phase = 2 * np.pi * days / 365.2425
+        phase = 2 * np.pi * days / DAYS_A_YEAR
         waves = np.stack([np.cos(phase), np.sin(phase)], axis=1)
         waves = waves - waves.mean(axis=0)
         fitted = waves @ np.linalg.lstsq(waves, y, rcond=None)[0]

@@ -55,8 +55,6 @@ RELIEF_CASES: dict[str, dict[str, object]] = {
 }
 # Rows of trailers, containers and tanks, and lanes: (image, from (column, row), to (column, row)).
 ANGLES = (0.0, 25.0, 45.0, 90.0, 135.0, 155.0)
-
-
 TIMES = (1, 2, 5)  # by which pixels of look-alikes are averaged
 
 

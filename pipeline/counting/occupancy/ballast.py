@@ -48,7 +48,7 @@ def ballast_ground(
     Returns
     -------
     ndarray
-        (B, N), float64; where a pixel is not seen, the yard's ballast.
+        (B, N), float64; where a pixel is not seen, the yard's ballast; as given where none is.
     """
     shown = np.ones(ground.shape[1], dtype=np.bool_) if seen is None else seen
     if not shown.any():

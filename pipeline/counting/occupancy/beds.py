@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.model import Grid
-from pipeline.simulate.coarse_cars import SWIR_FROM, psf_of
+from pipeline.simulate.coarse_cars import SWIR_FROM, psf_in_cells
 
 # Half the width of a track's bed, metres: 3 to 4.5 m in the standard sections of most railways, more in old yards.
 # Which of these it is, the pixels tell.
@@ -48,8 +48,10 @@ def bed_shares(lines: BaseGeometry, grid: Grid, index: NDArray[np.intp]) -> NDAr
             dtype="float32",
         )  # fmt: skip
         for place, band in enumerate((0, SWIR_FROM)):
-            # Cells are averaged over a pixel, the variance of a box one pixel wide: 1/12.
-            sigma = CELLS * float(np.sqrt(max(psf_of(band, grid.gsd_m) ** 2 - 1.0 / 12.0, 0.0)))
-            seen = gaussian_filter(beds, sigma).reshape(height, CELLS, width, CELLS).mean(axis=(1, 3))
+            seen = (
+                gaussian_filter(beds, psf_in_cells(band, grid.gsd_m, CELLS))
+                .reshape(height, CELLS, width, CELLS)
+                .mean(axis=(1, 3))
+            )
             out[number, place] = seen[rows - top, cols - left]
     return out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from shapely.ops import unary_union
 
 from pipeline.counting.occupancy.ballast import ballast_ground
 from pipeline.counting.occupancy.beds import BEDS_M
+from pipeline.counting.occupancy.bench import Bench, Series, added
 from pipeline.counting.occupancy.geometry import Yard, yard_of
 from pipeline.counting.occupancy.injection import inject
+from pipeline.counting.occupancy.response import Rendered
 from pipeline.model import Look, Scene, Site
 from pipeline.simulate.coarse import SimplePlan, render_look
 from pipeline.simulate.coarse_cars import changes_by_cars, psf_of
@@ -31,12 +35,12 @@ STEP = 20  # cells across a pixel of 10 m
 DARK, BRIGHT = 0.12, 0.30
 
 
-def a_site(seed: int = 3) -> Site:
+def a_site() -> Site:
     tracks = make_tracks("parallel", tracks=6, length_m=700.0, centre=(634000.0, 4695000.0), azimuth_deg=37.0)
-    return Site(f"b{seed}", "b", "EPSG:32652", box(633400, 4694400, 634600, 4695600), tracks)
+    return Site("b", "b", "EPSG:32652", box(633400, 4694400, 634600, 4695600), tracks)
 
 
-def seen_pixels(site: Site, bright: float, band: int) -> FloatArray:
+def seen_pixels(site: Site, band: int) -> FloatArray:
     """Return pixels (rows, columns) of 10 m that see dark track beds in bright ground, by another way."""
     grid = site.grid(10.0)
     fine = Affine(*grid.transform) @ Affine.scale(1 / STEP)
@@ -45,7 +49,7 @@ def seen_pixels(site: Site, bright: float, band: int) -> FloatArray:
         [(unary_union([track.line for track in site.tracks]).buffer(BEDS_M[1]), 1)], out_shape=shape, transform=fine,
         dtype="float64",
     )  # fmt: skip
-    ground = gaussian_filter(np.where(beds > 0, DARK, bright), psf_of(band, 10.0) * STEP)
+    ground = gaussian_filter(np.where(beds > 0, DARK, BRIGHT), psf_of(band, 10.0) * STEP)
     middle = STEP // 2
     return np.asarray(ground[middle::STEP, middle::STEP])
 
@@ -60,7 +64,7 @@ def yard() -> Yard:
 
 @pytest.mark.parametrize(("name", "band"), [("red", 2), ("swir16", 4)])
 def test_dark_ballast_in_bright_ground_is_found(yard: Yard, name: str, band: int) -> None:
-    pixels = seen_pixels(a_site(), BRIGHT, band).ravel()[yard.index][None]
+    pixels = seen_pixels(a_site(), band).ravel()[yard.index][None]
     within = yard.ballast[1, 0] > 0.7
     assert pixels[0, within].mean() > 1.1 * DARK  # what the pixels show is far too bright
     found = ballast_ground(pixels, yard, (name,))
@@ -76,16 +80,28 @@ def test_even_ground_stays_as_it_is(yard: Yard) -> None:
 
 
 def test_roofs_and_hidden_pixels_have_no_say(yard: Yard) -> None:
-    pixels = seen_pixels(a_site(), BRIGHT, 2).ravel()[yard.index][None]
+    pixels = seen_pixels(a_site(), 2).ravel()[yard.index][None]
     plain = ballast_ground(pixels, yard, ("red",))
     odd, seen = pixels.copy(), np.ones(len(yard.index), dtype=np.bool_)
     edge = np.flatnonzero(yard.ballast[1, 0] < 0.3)
-    odd[0, edge[::9]] = 0.6
+    odd[0, edge[::4]] = 0.9
     odd[0, ::17], seen[::17] = np.nan, False
     found = ballast_ground(odd, yard, ("red",), seen)
     good = seen & (odd[0] == pixels[0]) & (yard.ballast[1, 0] > 0.7)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[0, good], plain[0, good], rtol=0.08)
+
+
+def test_the_estimator_stands_railcars_on_ballast(yard: Yard) -> None:
+    pixels = seen_pixels(a_site(), 4).ravel()[yard.index][None]
+    size = len(yard.index)
+    lost = np.full((6, size), 0.5, dtype=np.float16)
+    cars = (Rendered(1, np.zeros(size, dtype=np.float16), lost, np.zeros((6, size), dtype=np.float16)),)
+    bench = cast(Bench, SimpleNamespace(weights=np.eye(1), sigma=np.ones((1, size))))
+    series = cast(Series, SimpleNamespace(yard=yard, bands=("swir16",)))
+    within = yard.ballast[1, 0] > 0.7
+    change = added(bench, series, cars, pixels)[0, 0, within]
+    np.testing.assert_allclose(change, -0.5 * DARK, rtol=0.12)
 
 
 def test_injected_railcars_change_as_much_light_as_those_that_stand_there() -> None:

@@ -1,6 +1,7 @@
 """The trend: found where it is, held at none where the looks cannot tell, and taken to the day of a look."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,10 @@ from pipeline.config import AlarmSettings
 from pipeline.traffic import judge
 from pipeline.traffic.engine import Engine
 from pipeline.traffic.family import BASE, KINDS, LATTICE, NODES, PAD, STEP, family
-from pipeline.traffic.likelihood import evidence
+from pipeline.traffic.likelihood import DAYS_A_YEAR, evidence
 from pipeline.traffic.quiet import ErrorClass, estimate_reading, reading_of
 from pipeline.traffic.stream import Stream
 from pipeline.traffic.trend import LEAST_DAYS, MOST, PRIOR_SD, moved, spread, trend_of
-
-DAYS_A_YEAR = 365.2425
 
 
 def _lived(yard: Yard, years: float, seeds: Sequence[int]) -> list[tuple[float, float]]:
@@ -33,15 +32,10 @@ def _lived(yard: Yard, years: float, seeds: Sequence[int]) -> list[tuple[float, 
 def test_many_years_tell_a_trend_and_its_doubt(season: float):
     yard = Yard(size=12.0, zeros=0.1, looks_a_year=100.0, bounds=0.0, dwell_days=3.0, season=season)
     for truth in (-0.08, 0.0, 0.08):
-        drift = float(np.expm1(truth))
-        found = np.array(_lived(Yard(**{**_fields(yard), "drift": drift}), 6.0, range(3)))
+        found = np.array(_lived(replace(yard, drift=float(np.expm1(truth))), 6.0, range(3)))
         assert found[:, 0].mean() == pytest.approx(truth, abs=0.03), found
         assert (np.abs(found[:, 0] - truth) < 3.0 * found[:, 1]).all(), found
         assert (found[:, 1] < 0.4 * PRIOR_SD).all(), found
-
-
-def _fields(yard: Yard) -> dict[str, object]:
-    return {name: getattr(yard, name) for name in yard.__dataclass_fields__}
 
 
 def test_a_short_record_tells_none_and_few_looks_little():
