@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+from threadpoolctl import threadpool_limits
+
 from pipeline.config import CountingSettings, QualitySettings
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
 
@@ -76,7 +78,7 @@ def count_look(
     Returns
     -------
     Count or Refusal
-        Nothing later than the look's day is leaned on.
+        Nothing later than the look's day is leaned on; the same pixels give the same number on any number of cores.
     """
     method = _method(look.scene.sensor, look.grid.gsd_m)
     if method is None:
@@ -85,7 +87,10 @@ def count_look(
             f"up to {METRES_MAX_M:g} m, coarser ones only from Sentinel-2, Landsat and Sentinel-1."
         )
         return Refusal(("SAMPLING_UNSUITED",), detail, *UNSUITED)
-    return method.count(look, history, site, known, settings, quality)
+    # Sums in single precision come out another way on each number of threads; whether a pixel of ground still counts
+    # as steady may hang on that, and a tenth of a count in turn. One thread gives one number.
+    with threadpool_limits(limits=1):
+        return method.count(look, history, site, known, settings, quality)
 
 
 def _method(sensor: str, gsd_m: float) -> _Method | None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
 
 from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting import count_look
 from pipeline.counting.occupancy.ballast import ballast_ground
 from pipeline.counting.occupancy.bench import sun_of
-from pipeline.counting.occupancy.count import count
 from pipeline.counting.occupancy.geometry import yard_of
 from pipeline.counting.occupancy.target import BAND_INDEX
 from pipeline.model import Count, KnownCount, Look, Refusal, Site
@@ -193,7 +193,7 @@ def run_injection(
         look, history = looks[index], looks[:index]
         sun = sun_of(look, site)[0]
         told = [entry for entry in known if entry.observed_at <= look.scene.observed_at]
-        plain = count(look, history, site, told, settings, quality)
+        plain = count_look(look, history, site, told, settings, quality)
         before = _raw(plain)
         shift = (plain.measures.get("shift_col_px", 0.0), plain.measures.get("shift_row_px", 0.0))
         for number in numbers:
@@ -204,7 +204,7 @@ def run_injection(
                 filled = inject(look, site, number, np.random.default_rng([seed, index, number]), shift_px=shift)
             except ValueError:
                 break
-            answer = count(filled, history, site, told, settings, quality)
+            answer = count_look(filled, history, site, told, settings, quality)
             # The threshold is the look's own: cars put in may not move it.
             yield Injected(
                 look.scene.scene_id, sun, number, before, _raw(answer), _threshold(plain), answer, index, seed

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from shapely.geometry import LineString, box
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pipeline.config import CountingSettings, QualitySettings
+from pipeline.counting import count_look, occupancy
 from pipeline.counting.occupancy import count, injection, register, response
 from pipeline.counting.occupancy.geometry import yard_of
 from pipeline.model import COUNT_MAX, Count, Grid, KnownCount, Look, Refusal, Scene, Site, Track, Zone
@@ -54,6 +56,25 @@ def world():
 def run(world: World, look: Look, history: Sequence[Look] | None = None, known: Sequence[KnownCount] = ()):
     site, past, _, _ = world
     return count(look, past if history is None else history, site, known, SETTINGS, QUALITY)
+
+
+def test_the_number_of_cores_does_not_matter(world: World, monkeypatch: pytest.MonkeyPatch):
+    threads: list[int] = []
+    honest = occupancy.count
+
+    def watched(*given: object) -> Count | Refusal:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return honest(*given)
+
+    monkeypatch.setattr(occupancy, "count", watched)
+    site, past, last, _ = world
+    with threadpool_limits(limits=2):
+        many = count_look(last["full"], past, site, [], SETTINGS, QUALITY)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}, "as before"
+    with threadpool_limits(limits=1):
+        one = count_look(last["full"], past, site, [], SETTINGS, QUALITY)
+    assert set(threads) == {1}
+    assert many == one
 
 
 def test_empty_and_full_yard_differ(world: World):
